@@ -1,0 +1,21 @@
+"""Nagios and Icinga checks for the TCP socket memory of a Linux host.
+
+Data flows one way, and each step has its modules:
+
+===============  ==============================================================
+reading          ``procfs`` (any file below a /proc root), ``sysctl``
+parsing          ``sockstat``, ``netstat``, ``protocols``, ``orphan_limit``,
+                 ``tcp_mem``: one kernel interface each, text in, typed value out
+the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
+                 ``log_file`` (three sources), ``kernel_log`` (what they share,
+                 and the choice between them)
+judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
+                 ``check_tcp_kernel_log``: one command each
+shared           ``plugin`` (what every command does alike), ``wording`` (foreign
+                 text and numbers made fit to print), ``blind`` (the one error)
+===============  ==============================================================
+
+Nothing imports a command module.
+"""
+
+__version__ = "0.1.0"

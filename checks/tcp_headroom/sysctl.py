@@ -1,0 +1,56 @@
+"""``/proc/sys``: reading a setting, and saying why one is not there.
+
+``tcp_max_orphans`` and ``tcp_mem`` belong to the initial network namespace
+(``ipv4_table``, net/ipv4/sysctl_net_ipv4.c): elsewhere the files do not exist,
+while sockstat goes on showing the numbers of the whole machine. The sysctl tree
+follows the namespace of the reader (net/sysctl_net.c), so a mounted /proc of the
+host does not help. From 3.3 to 3.12 a child namespace has a ``tcp_mem`` that the
+kernel does not use; only ``tcp_max_orphans`` tells the two apart in every version.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tcp_headroom import procfs, wording
+from tcp_headroom.blind import Blind
+
+MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
+MEM = "sys/net/ipv4/tcp_mem"
+RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
+
+
+def read(root: str, name: str, override: str) -> str:
+    """The text of the limit ``name`` below ``root``.
+
+    Raises ``Blind`` if it cannot be read, or if this is a child network
+    namespace, where it would mean nothing; the sentence then names ``override``,
+    the option that supplies the value instead.
+    """
+    ipv4 = os.path.join(root, os.path.dirname(MAX_ORPHANS))
+    if os.path.isdir(ipv4) and not os.path.lexists(os.path.join(root, MAX_ORPHANS)):
+        raise Blind(
+            f"this is a child network namespace (a container): {os.path.basename(name)} exists only "
+            "in the namespace of the host, while usage is counted for the whole machine; "
+            f"run the check on the host or give the limit with {override}"
+        )
+    try:
+        return procfs.read(root, name)
+    except procfs.Missing:
+        raise Blind(
+            f"{wording.path(os.path.join(root, name))} does not exist: the sysctl tree is hidden "
+            "(ProcSubset=pid in a systemd unit, a partial copy) or this is a child network "
+            f"namespace (a container); lift that, or give the limit with {override}"
+        ) from None
+
+
+def rto_max_seconds(root: str) -> int:
+    """The longest retransmission timeout of a TCP socket, in seconds.
+
+    ``tcp_rto_max_ms`` where the kernel has it (between 6.12 and 6.17), else
+    ``TCP_RTO_MAX``, 120 s. Sockets may set their own.
+    """
+    try:
+        return max(1, procfs.integer(procfs.read(root, RTO_MAX_MS).strip()) // 1000)
+    except (Blind, ValueError):
+        return 120

@@ -1,0 +1,109 @@
+"""``tcp_mem``: the three levels of TCP memory, their order, and the unit of usage.
+
+Levels are in pages of PAGE_SIZE (``__sk_mem_raise_allocated``, net/core/sock.c):
+above pressure the kernel enters the pressure phase, which it leaves below min;
+above max it refuses memory and resets orphans that still hold unsent data. The
+values are not validated; any order is accepted.
+
+``mem`` in sockstat has the same unit, but for one range of kernels: 4.10 to 5.19
+count 4096-byte units (``SK_MEM_QUANTUM``), whatever the page size. Where pages
+have 64 KiB, ``mem / max`` is there 16 times too high.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import namedtuple
+
+from tcp_headroom import procfs, sysctl
+from tcp_headroom.blind import Blind
+
+OSRELEASE = "sys/kernel/osrelease"
+PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
+
+_SIGN = 1 << 63
+
+
+class TcpMem(namedtuple("TcpMem", "min pressure max")):
+    """The levels in pages of PAGE_SIZE, as the kernel compares with them."""
+
+    __slots__ = ()
+    min: int
+    pressure: int
+    max: int
+
+    @property
+    def in_order(self) -> bool:
+        """Whether min <= pressure <= max, which the kernel takes for granted."""
+        return self.min <= self.pressure <= self.max
+
+
+class Unit(namedtuple("Unit", "size why")):
+    """How many bytes one unit of sockstat's ``mem`` has."""
+
+    __slots__ = ()
+    size: int
+    why: str
+    """The ground for it, as a phrase for ``-v``."""
+
+
+def read(root: str) -> TcpMem:
+    """``tcp_mem`` below ``root``. Raises ``Blind``."""
+    return parse(sysctl.read(root, sysctl.MEM, "--tcp-mem MIN,PRESSURE,MAX"))
+
+
+def parse(text: str) -> TcpMem:
+    """Raises ``Blind`` if it is not three numbers.
+
+    The kernel takes values up to 2**64 - 1 and keeps them in a signed long, so
+    one from 2**63 on compares as negative; it is returned as such.
+    """
+    try:
+        low, pressure, high = (procfs.integer(word) for word in text.split())
+    except ValueError:
+        raise Blind(f"{sysctl.MEM} is not three numbers") from None
+    return TcpMem(*(level - 2 * _SIGN if level >= _SIGN else level for level in (low, pressure, high)))
+
+
+def page_size() -> int:
+    """PAGE_SIZE of the running kernel in bytes; a mounted tree is taken to share it."""
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def read_unit(root: str, page: int) -> Unit:
+    """The unit of ``mem`` below ``root`` on a machine with pages of ``page`` bytes."""
+    if page == 4096:
+        return Unit(page, "the page size")
+    if os.path.lexists(os.path.join(root, PCPU_RSV)):
+        return Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")
+    try:
+        release = procfs.read(root, OSRELEASE).strip()
+    except Blind:
+        release = ""
+    return unit(release, page)
+
+
+def unit(release: str, page: int) -> Unit:
+    """The unit of ``mem`` by kernel release (``uname -r``) and page size.
+
+    4096 from 4.10 to 5.19, else the page size. A release that cannot be read
+    counts as the latter, which on those kernels errs towards an alarm.
+    """
+    version = re.match(r"(\d{1,4})\.(\d{1,4})", release, re.ASCII)
+    if not version:
+        return Unit(page, "the page size, as the kernel release is not known")
+    major, minor = int(version[1]), int(version[2])
+    name = f"Linux {major}.{minor}"
+    if (4, 10) <= (major, minor) < (6, 0):
+        return Unit(4096, f"4096 bytes, as {name} counts it")
+    return Unit(page, f"the page size, as {name} counts it")
+
+
+def pages(mem: int, unit_size: int, page: int) -> int:
+    """``mem`` in pages of ``page`` bytes, rounded up.
+
+    Rounded up, it is above a level, a whole number, exactly when the unrounded
+    value is.
+    """
+    return -(-mem * unit_size // page)

@@ -1,0 +1,65 @@
+"""Foreign text and raw numbers, made fit for a status line.
+
+A status line passes through NRPE, which cuts at NUL, through Nagios, which
+strips ``ILLEGAL`` from notifications, and through parsers that take everything
+after a pipe for perfdata. No text from outside is printed before ``clean``.
+"""
+
+from __future__ import annotations
+
+ILLEGAL = "`~$&|'\"<>"
+"""Nagios' default ``illegal_macro_output_chars``, plus the pipe of perfdata."""
+
+MAX_LINE = 200
+"""Longest piece of foreign text that is printed, in characters."""
+
+_REPLACED = {ord(char): "?" for char in ILLEGAL}
+
+
+def clean(text: str, limit: int = MAX_LINE) -> str:
+    """``text`` on one line of at most ``limit`` characters, harmless everywhere.
+
+    White space is folded to single blanks; control, format and surrogate
+    characters (terminal escapes, NUL, bidirectional overrides) and ``ILLEGAL``
+    become ``?``; what is too long ends in three dots.
+    """
+    # A megabyte is never split into words: what is cut off need not be read.
+    text = " ".join(text[: 4 * limit].translate(_REPLACED).split())
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def path(name: str) -> str:
+    """A path as it is printed: cleaned, and short enough to leave room for the reason."""
+    return clean(name, 100)
+
+
+def number(value: float) -> str:
+    """``value`` in the characters perfdata allows, ``[-0-9.]``: no exponent, at most four decimals."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def percent(value: float) -> str:
+    """A percentage for humans, with one decimal."""
+    return f"{value:.1f} %"
+
+
+def size(count: int) -> str:
+    """A number of bytes in binary units, ``1.2 GiB``."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        amount /= 1024
+        # 1023.95 would be printed as 1024.0 of the smaller unit.
+        if amount < 1023.95:
+            break
+    return f"{amount:.1f} {unit}"
+
+
+def count(amount: int, noun: str) -> str:
+    """``1 orphan``, ``2 orphans``."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

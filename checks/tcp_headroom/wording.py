@@ -63,3 +63,13 @@ def size(count: int) -> str:
 def count(amount: int, noun: str) -> str:
     """``1 orphan``, ``2 orphans``."""
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def age(seconds: float) -> str:
+    """How long ago: ``now``, ``5 min ago``, ``3 h ago``, ``2 days ago``."""
+    if seconds < 1:
+        return "now"
+    for limit, unit, text in ((60, 1, "s"), (3600, 60, "min"), (2 * 86400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds / unit)} {text} ago"
+    return f"{int(seconds / 86400)} days ago"

@@ -1,0 +1,104 @@
+"""Which source of kernel messages to believe: the ring, the journal or a file.
+
+``look`` asks the sources in the order of their rank (kmsg cannot be forged, a
+file with all facilities can) and takes the first that shows the whole window,
+else the one that shows most. A source that is readable but would not show a hit
+is refused like one that cannot be read.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import namedtuple
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.log_view import View, coverage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tcp_headroom.clock import Clock
+    from tcp_headroom.log_view import Window
+
+BOOT_TIME = 300.0
+"""Within so many seconds after the boot a log daemon has taken in the ring since the boot."""
+
+
+class Request(namedtuple("Request", "source kmsg journal files host")):
+    """What the user asked for."""
+
+    __slots__ = ()
+    source: str
+    """``auto``, ``kmsg``, ``journal`` or ``file``."""
+    kmsg: str
+    """Path of the ring or of a capture."""
+    journal: Sequence[str]
+    """Options of journalctl that name a journal; none for that of this host."""
+    files: Sequence[str]
+    """Log files, alternatives in this order; none for the usual ones."""
+    host: str | None
+    """In files, count only lines of this host."""
+
+
+class Look(namedtuple("Look", "view refused")):
+    """The view chosen, and why others were not."""
+
+    __slots__ = ()
+    view: View
+    refused: list[str]
+    """One sentence for each source passed over."""
+
+
+def look(request: Request, clock: Clock, window: Window) -> Look:
+    """The view to believe.
+
+    Raises ``Blind`` if no source can be believed; its first argument is the reason
+    for the status line, its second a list of all.
+    """
+    best: View | None = None
+    refused: list[str] = []
+    for source in _sources(request, clock, window):
+        try:
+            view = source()
+        except Blind as reason:
+            refused.append(str(reason))
+            continue
+        if view.since <= window.start:
+            if best:
+                refused.append(_shorter(best, window))
+            return Look(view, refused)
+        if best is None or view.since < best.since - BOOT_TIME:
+            best, view = view, best or view
+        if view is not best:
+            refused.append(_shorter(view, window))
+    if best is None:
+        raise Blind(refused[0], refused)
+    return Look(best, refused)
+
+
+def _shorter(view: View, window: Window) -> str:
+    return f"{view.source} shows {coverage(view, window):.0f} % of the window"
+
+
+def _sources(request: Request, clock: Clock, window: Window) -> Iterator[Callable[[], View]]:
+    # Each module is imported only when its turn comes: mostly the first is enough.
+    if request.source in ("auto", "kmsg"):
+        from tcp_headroom import kmsg
+
+        yield functools.partial(kmsg.view, request.kmsg, clock, window)
+    if request.source in ("auto", "journal"):
+        from tcp_headroom import journal
+
+        yield lambda: _from_boot(journal.view(clock, window, request.journal), clock, not request.journal)
+    if request.source in ("auto", "file"):
+        from tcp_headroom import log_file
+
+        for path in request.files or log_file.DEFAULTS:
+            view = functools.partial(log_file.view, path, clock, window, request.host)
+            yield functools.partial(lambda view: _from_boot(view(), clock, not request.files), view)
+
+
+def _from_boot(view: View, clock: Clock, local: bool) -> View:
+    """Mark a view of this host's own log that begins with its boot."""
+    return view._replace(from_boot=local and clock.booted - BOOT_TIME <= view.since <= clock.booted + BOOT_TIME)

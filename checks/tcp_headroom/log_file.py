@@ -1,0 +1,378 @@
+"""A log file and its rotated siblings, read from the end as far as the window reaches.
+
+The file is untrusted: only regular files are read (a symbolic link to one is
+followed), in blocks of bounded size, a line of megabytes included. Blocks are
+searched for the few byte strings that every wanted line contains; only lines
+found so are parsed by ``log_line``, so the cost is that of the bytes inside the
+window, whatever the size of the file.
+
+A message is known by its stamp and its offset in the file. Both survive a rename,
+a copy and a compression, so what stands in ``kern.log``, ``kern.log.1`` and
+``kern.log.1.gz`` at the same moment is one message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zlib
+from collections import namedtuple
+
+from tcp_headroom import kernel_messages, log_line, wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.log_view import SLACK, Event, View, classify, union
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+    from tcp_headroom.clock import Clock
+    from tcp_headroom.log_view import Window
+
+DEFAULTS = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog")
+"""Tried in this order: what holds only the kernel's lines cannot be forged with logger."""
+
+BLOCK = 1 << 20
+"""Bytes read at a time."""
+LEAD = 8192
+"""Bytes before a block that are at hand for the line before its first."""
+LONGEST = 4096
+"""Bytes of a line that matter: stamp, tag and the beginning of the message."""
+SEARCHED = 64 << 20
+"""How far back, in bytes, a kernel record is looked for where the window has none."""
+NEIGHBOURS = 50
+"""How many lines are tried for one with a stamp."""
+INFO = 6
+"""The level of the family."""
+
+COMPRESSED = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "", ".lz4": ""}
+"""Module that reads a compressed sibling, empty where Python has none."""
+
+_NEEDLES = (*kernel_messages.NEEDLES, b"message repeated")
+
+
+class Block(namedtuple("Block", "offset lead data")):
+    """Some whole lines of a file."""
+
+    __slots__ = ()
+    offset: int
+    """Where ``data`` begins in the file, in bytes, decompressed."""
+    lead: int
+    """How many bytes at the beginning of ``data`` belong to lines before the block."""
+    data: bytes
+
+
+class Scan:
+    """What has been found in a file and its siblings so far."""
+
+    def __init__(self, clock: Clock, window: Window, host: str | None) -> None:
+        self.clock = clock
+        self.window = window
+        self.host = host
+        self.events: list[Event] = []
+        self.hosts: set[str] = set()
+        self.newest: log_line.Line | None = None
+        self.since = clock.now
+        self.reached = False
+        """Whether lines from before the window were met."""
+        self.kernel = False
+        """Whether a kernel record was met at all."""
+        self.info = False
+        """Whether one was met that is of level info or lower, or of unknown level."""
+
+    @property
+    def done(self) -> bool:
+        return self.reached and self.info
+
+
+def view(path: str, clock: Clock, window: Window, host: str | None = None) -> View:
+    """What ``path`` and its rotated siblings show of ``window``, limited to lines of ``host`` if given.
+
+    Raises ``Blind`` if the file cannot be read, or if a message of level info by
+    the kernel would not show there as far as can be told.
+    """
+    scan = Scan(clock, window, host)
+    notes: list[str] = []
+    with _open(path) as file:
+        status = os.fstat(file.fileno())
+        _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
+    seen = {(status.st_dev, status.st_ino)}
+    # A rotation under the reader renames what was listed; listing again finds it.
+    for _attempt in range(3):
+        if scan.done or not _read_siblings(path, seen, scan, notes):
+            break
+    _refuse_sightless(wording.path(path), scan)
+    others = sorted(name for name in scan.hosts if name != host)
+    if others:
+        notes.append("hosts seen: " + ", ".join(wording.clean(name, 60) for name in others[:10]))
+    return View(path, scan.events, window.start if scan.reached else scan.since, notes)
+
+
+def _refuse_sightless(shown: str, scan: Scan) -> None:
+    if not scan.kernel:
+        raise Blind(f"{shown} holds no kernel message, so a hit would not show there")
+    if not scan.info:
+        raise Blind(f"{shown} holds no kernel message of level info, which a hit has; look at the filter of syslog")
+    newest = scan.newest
+    if newest and newest.when and newest.when < scan.clock.booted and newest.host == os.uname().nodename:
+        raise Blind(f"{shown} has had no line since this host was booted; look at syslog")
+
+
+def _open(path: str) -> IO[bytes]:
+    shown = wording.path(path)
+    try:
+        # O_NONBLOCK: open() of a FIFO would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        raise Blind(f"{shown} is not readable for this user; add it to the group of the file, often adm") from None
+    except OSError as error:
+        raise Blind(f"cannot open {shown}: {wording.clean(error.strerror or '')}") from None
+    except ValueError:
+        raise Blind(f"cannot open {shown}: not a valid path") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Blind(f"{shown} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _siblings(path: str) -> list[str]:
+    """The rotated forms of ``path``, newest first: ``.1``, ``.2.gz``, dateext names, also in ``archive/``."""
+    folder, name = os.path.split(os.path.realpath(path))
+    endings = "|".join(map(re.escape, COMPRESSED))
+    rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
+    found = []
+    for place in (folder, os.path.join(folder, "archive")):
+        try:
+            with os.scandir(place) as entries:
+                found += [(entry.stat().st_mtime, entry.path) for entry in entries if rotated.fullmatch(entry.name)]
+        except OSError:
+            continue
+    return [sibling for _time, sibling in sorted(found, reverse=True)]
+
+
+def _read_siblings(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> bool:
+    """Read rotated files, newest first, until the window is covered; whether there was one not seen before."""
+    new = False
+    names = _siblings(path)
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        # While it is being compressed, the complete file stands beside the incomplete one.
+        if scan.done or (ending in COMPRESSED and stem in names):
+            continue
+        try:
+            with _open(name) as file:
+                status = os.fstat(file.fileno())
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                new = True
+                if status.st_mtime < scan.window.start - SLACK:
+                    scan.reached = True
+                    if scan.info:
+                        continue
+                compressed = ending in COMPRESSED
+                blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
+                _read(blocks, status.st_mtime, scan)
+        except Blind as reason:
+            notes.append(str(reason))
+            # Whatever is older is not connected with what was seen.
+            return False
+    return new
+
+
+def _backward(descriptor: int, size: int) -> Iterator[Block]:
+    """The blocks of a file from its end on, each with its lines in order."""
+    end = size
+    rest = b""
+    while end > 0:
+        start = max(0, end - BLOCK)
+        data = os.pread(descriptor, end - start, start)
+        if len(data) < end - start:
+            # Truncated under the reader; what is gone stands in a rotated copy, if anywhere.
+            rest = b""
+        # The line that a block begins with is complete only at the start of the file. Else it
+        # goes with the block before; of a line of megabytes no more than the beginning is kept.
+        cut = data.find(b"\n") + 1 if start else 0
+        if start and not cut:
+            rest = (data + rest)[:LONGEST]
+        else:
+            lead = os.pread(descriptor, min(LEAD, start + cut), max(0, start + cut - LEAD))
+            yield Block(start + cut, len(lead), lead + data[cut:] + rest)
+            rest = data[:cut][:LONGEST]
+        end = start
+
+
+def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
+    """The blocks of a compressed file from its beginning on. Raises ``Blind`` for a damaged one."""
+    from importlib import import_module
+
+    shown = wording.path(name)
+    module = COMPRESSED[os.path.splitext(name)[1]]
+    if not module:
+        raise Blind(f"{shown} is compressed in a way Python cannot read")
+    try:
+        codec = import_module(module)
+    except ImportError:
+        raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
+    damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
+    offset = 0
+    lead = rest = b""
+    try:
+        with codec.open(file, "rb") as stream:
+            while True:
+                data = stream.read(BLOCK)
+                text = rest + data
+                cut = text.rfind(b"\n") + 1 if data else len(text)
+                if not cut:
+                    # A line of megabytes: its beginning is what matters.
+                    cut = len(text) if len(text) >= 2 * BLOCK else 0
+                if cut:
+                    yield Block(offset, len(lead), lead + text[:cut])
+                    offset += cut
+                    lead = text[:cut][-LEAD:]
+                rest = text[cut:]
+                if not data:
+                    return
+    except damaged as error:
+        raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
+
+
+def _read(blocks: Iterator[Block], written: float, scan: Scan) -> None:
+    """Take in one file, last written at ``written``, until it has no more to add."""
+    events: list[Event] = []
+    zero: float | None = None
+    searched = 0
+    try:
+        for block in blocks:
+            if zero is None:
+                zero = _uptime_zero(block, written, scan.clock)
+            first, last = _edges(block, scan.clock.now, zero)
+            if scan.newest is None:
+                scan.newest = last
+            if not scan.reached:
+                events += _events(block, written, zero, scan)
+            if not scan.info:
+                _look_for_kernel(block, zero, scan, (first, last))
+                searched += len(block.data)
+            if first.when is not None and last.when is not None:
+                scan.since = min(scan.since, first.when)
+                if max(first.when, last.when) < scan.window.start - SLACK:
+                    scan.reached = True
+            if scan.done or searched > SEARCHED:
+                break
+    finally:
+        scan.events = union(scan.events, events)
+
+
+def _lines(data: bytes, start: int, step: int) -> Iterator[bytes]:
+    """Up to ``NEIGHBOURS`` lines of ``data`` from ``start`` on, forwards or backwards."""
+    for _line in range(NEIGHBOURS):
+        if step > 0:
+            if start >= len(data):
+                return
+            end = data.find(b"\n", start)
+            end = len(data) if end < 0 else end
+            yield data[start : min(end, start + LONGEST)]
+            start = end + 1
+        else:
+            if start <= 0:
+                return
+            begin = data.rfind(b"\n", 0, start - 1) + 1
+            yield data[begin : min(start, begin + LONGEST)].rstrip(b"\n")
+            start = begin
+
+
+def _edges(block: Block, now: float, zero: float) -> tuple[log_line.Line, log_line.Line]:
+    """The first and the last line with a stamp, ``NOTHING`` where there is none near."""
+    edges = []
+    for start, step in ((block.lead, 1), (len(block.data), -1)):
+        parsed = (log_line.parse(line, now, zero) for line in _lines(block.data, start, step))
+        edges.append(next((line for line in parsed if line.when is not None), log_line.NOTHING))
+    return edges[0], edges[1]
+
+
+def _uptime_zero(block: Block, written: float, clock: Clock) -> float:
+    """When the uptime in the stamps of this file was 0.
+
+    A file of uptimes has no clock of its own: its newest line is taken to be as
+    old as the file.
+    """
+    uptime = _edges(block, clock.now, 0.0)[1].uptime
+    return clock.of_uptime(0) if uptime is None else written - uptime
+
+
+def _look_for_kernel(block: Block, zero: float, scan: Scan, edges: tuple[log_line.Line, ...]) -> None:
+    """Note whether the kernel speaks in this block, and at level info."""
+    found = [line for line in edges if line.message is not None]
+    data = block.data
+    place = data.find(b"kernel")
+    # Bounded: a line that only mentions the kernel is parsed in vain.
+    for _attempt in range(1000):
+        if place < 0 or any(line.level is None or line.level >= INFO for line in found):
+            break
+        start = data.rfind(b"\n", 0, place) + 1
+        line = log_line.parse(data[start : data.find(b"\n", place) if b"\n" in data[place:] else None], scan.clock.now, zero)
+        if line.message is not None:
+            found.append(line)
+        end = data.find(b"\n", place)
+        place = data.find(b"kernel", end) if end >= 0 else -1
+    scan.kernel = scan.kernel or bool(found)
+    scan.info = any(line.level is None or line.level >= INFO for line in found)
+
+
+def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[Event]:
+    """The messages of the family, and the rate limiter's, within the window."""
+    data = block.data
+    now = scan.clock.now
+    for start, end in _wanted(block):
+        raw = data[start : min(end, start + LONGEST)]
+        line = log_line.parse(raw, now, zero)
+        said = line
+        if line.repeats:
+            previous = next(_lines(data, start, -1), b"")
+            said = log_line.parse(previous, now, zero)
+            if said.host != line.host:
+                continue
+        found = None if said.message is None else classify(said.message)
+        if not found:
+            continue
+        if line.host:
+            scan.hosts.add(line.host)
+        if scan.host and not _same_host(line.host, scan.host):
+            continue
+        when = line.when
+        if when is None:
+            around = [*_lines(data, start, -1), *_lines(data, end + 1, 1)]
+            stamps = (log_line.parse(text, now, zero).when for text in around)
+            when = next((stamp for stamp in stamps if stamp is not None), written)
+        if when < scan.window.start:
+            continue
+        cause, count = found
+        if line.uptime is not None:
+            key = f"{line.uptime:.6f}"
+        else:
+            key = f"{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
+        yield Event(when, cause, count * (line.repeats or said.count), key)
+
+
+def _wanted(block: Block) -> list[tuple[int, int]]:
+    """Begin and end, within ``data``, of the lines that contain a needle."""
+    data = block.data
+    found = {}
+    for needle in _NEEDLES:
+        place = data.find(needle, block.lead)
+        while place >= 0:
+            end = data.find(b"\n", place)
+            end = len(data) if end < 0 else end
+            found[max(block.lead, data.rfind(b"\n", 0, place) + 1)] = end
+            place = data.find(needle, end)
+    return sorted(found.items())
+
+
+def _same_host(host: str | None, wanted: str) -> bool:
+    """Whether a line's host is the one wanted; a name without a domain matches it with any."""
+    if host is None:
+        return False
+    return host == wanted or ("." not in wanted and host.partition(".")[0] == wanted)

@@ -1,0 +1,90 @@
+"""What a source of kernel messages saw: events, and since when it saw everything.
+
+The typed value that ``kmsg``, ``journal`` and ``log_file`` hand to
+``kernel_log``. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from tcp_headroom import kernel_messages
+
+SUPPRESSED = "suppressed"
+"""In the place of a cause: the rate limiter's line, whose count is its N."""
+
+SLACK = 3600.0
+"""How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
+
+
+class Window(namedtuple("Window", "start now")):
+    """The lookback window; both edges belong to it."""
+
+    __slots__ = ()
+    start: float
+    now: float
+
+
+class Event(namedtuple("Event", "when cause count key")):
+    """One message of the family, or one line of the rate limiter."""
+
+    __slots__ = ()
+    when: float
+    cause: str
+    """A cause of ``kernel_messages``, or ``SUPPRESSED``."""
+    count: int
+    """How many messages it stands for: more than 1 where a log compresses repetitions."""
+    key: str
+    """The same for the same message whenever and through whichever file it is read.
+
+    Messages that nothing tells apart share one; see ``union``.
+    """
+
+
+class View(namedtuple("View", "source events since notes from_boot", defaults=[False])):
+    """What one source saw."""
+
+    __slots__ = ()
+    source: str
+    """Its name for the status line."""
+    events: list[Event]
+    since: float
+    """From here on it has seen everything; may lie before the window."""
+    notes: list[str]
+    """What ``-v`` should say of it."""
+    from_boot: bool
+    """Whether ``since`` is a boot, so that there was nothing to see for some time before it."""
+
+
+def coverage(view: View, window: Window) -> float:
+    """How much of ``window`` the view shows, in percent; all, where it begins with a boot inside."""
+    if view.since <= window.start or view.from_boot:
+        return 100.0
+    return max(0.0, 100 * (window.now - view.since) / (window.now - window.start))
+
+
+def classify(message: str) -> tuple[str, int] | None:
+    """Cause and count of a kernel message, None if it is none of the two."""
+    cause = kernel_messages.cause(message)
+    if cause:
+        return cause, 1
+    swallowed = kernel_messages.suppressed(message)
+    return None if swallowed is None else (SUPPRESSED, swallowed)
+
+
+def union(*lists: list[Event]) -> list[Event]:
+    """Every message of several readings of one log, once.
+
+    Within a reading all events are different messages, so those of one key and
+    cause add up; between readings they are the same, so the larger sum counts.
+    """
+    merged: dict[tuple[str, str], Event] = {}
+    for events in lists:
+        sums: dict[tuple[str, str], Event] = {}
+        for event in events:
+            name = (event.key, event.cause)
+            sums[name] = event._replace(count=event.count + sums[name].count) if name in sums else event
+        for name, event in sums.items():
+            if name not in merged or merged[name].count < event.count:
+                merged[name] = event
+    return list(merged.values())

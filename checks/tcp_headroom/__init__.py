@@ -7,8 +7,9 @@ reading          ``procfs`` (any file below a /proc root), ``sysctl``
 parsing          ``sockstat``, ``netstat``, ``protocols``, ``orphan_limit``,
                  ``tcp_mem``: one kernel interface each, text in, typed value out
 the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
-                 ``log_file`` (three sources), ``kernel_log`` (what they share,
-                 and the choice between them)
+                 ``log_file`` (three sources) with ``log_line`` (formats of a
+                 line), ``clock``; each source returns a ``log_view``, and
+                 ``kernel_log`` chooses between them
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

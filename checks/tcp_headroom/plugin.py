@@ -84,7 +84,7 @@ def _range(text: str, number: str) -> nagiosplugin.Range:
     # nagiosplugin.Range alone also takes 1_000, digits of other scripts and 1.5e3.
     if not re.fullmatch(rf"@?(?:{number}|(?:~|{number})?:(?:{number})?)", text, re.ASCII):
         raise argparse.ArgumentTypeError(
-            f"{wording.clean(text, 40)} is not a range; examples: 10  10:  ~:10  10:20  @10:20"
+            f"{wording.clean(text, 40)} is not a range; examples: 10 10: 10:20 @10:20"
         )
     try:
         return nagiosplugin.Range(text.replace("%", ""))
@@ -137,7 +137,7 @@ def judge(
     for state, limits, option in ((nagiosplugin.Critical, critical, "-c"), (nagiosplugin.Warn, warning, "-w")):
         if limits is not None and not limits.match(metric.value):
             where = "inside" if limits.invert else "outside"
-            return nagiosplugin.Result(state, f"{where} the range {str(limits).lstrip('@')} of {option}", metric)
+            return nagiosplugin.Result(state, f"usage is {where} the range {str(limits).lstrip('@')} of {option}", metric)
     return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
 
 

@@ -1,0 +1,81 @@
+"""What every test shares: a run of a command in this process, and skips that fail under CI."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import nagiosplugin
+import pytest
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+COMMANDS = ("check_tcp_kernel_log", "check_tcp_mem", "check_tcp_orphans")
+
+
+class Output(NamedTuple):
+    """What a monitoring server gets of a command."""
+
+    code: int
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def perfdata(self) -> dict[str, str]:
+        """The perfdata by label, each as printed after the equals sign."""
+        _text, _bar, data = self.text.partition("| ")
+        return dict(word.split("=", 1) for word in data.split())
+
+
+Run = Callable[..., Output]
+
+
+@pytest.fixture(autouse=True)
+def fresh_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nagiosplugin keeps the output of the last check in a singleton."""
+    monkeypatch.setattr(nagiosplugin.Runtime, "instance", None)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Calls the ``main`` of a command among the fixture trees; standard error must stay empty."""
+
+    def call(command: str, *arguments: str | os.PathLike[str]) -> Output:
+        monkeypatch.chdir(FIXTURES)
+        monkeypatch.setattr(nagiosplugin.Runtime, "instance", None)
+        main = importlib.import_module(f"tcp_headroom.{command}").main
+        with pytest.raises(SystemExit) as exit:
+            main([os.fspath(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert exit.value.code in (0, 1, 2, 3)
+        return Output(exit.value.code, printed.out)
+
+    return call
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """The test runs without the rights of root, which it gives up for as long if it has them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Under CI a test that could not run is a failure, not a pass."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

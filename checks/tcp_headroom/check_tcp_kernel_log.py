@@ -131,7 +131,8 @@ class KernelLog(nagiosplugin.Resource):
     def __init__(self, arguments: argparse.Namespace, asked: kernel_log.Request) -> None:
         self.root: str = arguments.procfs
         self.asked = asked
-        self.lookback, self.seconds = arguments.lookback
+        lookback: tuple[str, int] = arguments.lookback
+        self.lookback, self.seconds = lookback
         self.min_coverage: float = arguments.min_coverage
         self.state_dir: str | None = None if arguments.no_state else arguments.state_dir
         self.remembers = not arguments.no_state and (self.state_dir is not None or self.root == "/proc")

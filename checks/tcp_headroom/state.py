@@ -16,7 +16,6 @@ import errno
 import fcntl
 import json
 import os
-import pwd
 import stat
 import time
 
@@ -54,6 +53,8 @@ def directory(option: str | None) -> str:
             return SHARED
     except OSError:
         pass
+    import pwd
+
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:

@@ -39,7 +39,7 @@ _STAMP = re.compile(
     rb")",
 )
 
-_HOST = rb"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
+_HOST = rb"(?![a-z0-9]+\.(?:" + b"|".join(_LEVELS) + rb") )(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
 _TAG = rb"kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>[a-z]+):? ?)?"
 _PRINTK = rb"(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]+\])? ?)?"
 

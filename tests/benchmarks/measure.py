@@ -1,0 +1,93 @@
+"""Whole processes measured side by side: time and peak memory, as ratios.
+
+The commands of a table are started in turn, so whatever else the machine does
+falls on all alike; a ratio is one of medians.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+BIN = pathlib.Path(sys.executable).parent
+KERNEL_LOG = [str(BIN / "check_tcp_kernel_log"), "--no-state"]
+PASS = [sys.executable, "-I", "-c", "pass"]
+LIBRARY = [sys.executable, "-I", "-c", "import argparse, nagiosplugin"]
+
+# A process of its own, smaller than any that is measured: ru_maxrss begins with the size of whoever called exec.
+_STARTER = [
+    sys.executable, "-I", "-S", "-c",
+    "import os, sys, time\n"
+    "begin = time.perf_counter()\n"
+    "null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]\n"
+    "usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=null), 0)[2]\n"
+    "print(time.perf_counter() - begin, usage.ru_maxrss)\n",
+]  # fmt: skip
+
+
+class Command(NamedTuple):
+    """A process to measure."""
+
+    name: str
+    argv: Sequence[str]
+    says: str = ""
+    """What its output must contain: a failure is fast, too."""
+
+
+class Cost(NamedTuple):
+    """What a command costs: seconds from start to end, MiB of the largest of its processes."""
+
+    median: float
+    least: float
+    peak: float
+
+
+def cost(commands: Sequence[Command], runs: int) -> dict[str, Cost]:
+    """The cost of each command by its name, in ``runs`` rounds in which each has its turn."""
+    for command in commands:
+        text = subprocess.run(command.argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+        if command.says not in text.stdout:
+            sys.exit(f"{command.name}: {command.says!r} is not in {(text.stdout + text.stderr)[:300]!r}")
+    seconds: dict[str, list[float]] = {command.name: [] for command in commands}
+    peaks: dict[str, float] = {}
+    for _round in range(runs):
+        for command in commands:
+            path = shutil.which(command.argv[0]) or command.argv[0]
+            time, peak = os.fsdecode(subprocess.check_output([*_STARTER, path, *command.argv[1:]])).split()
+            seconds[command.name].append(float(time))
+            peaks[command.name] = max(peaks.get(command.name, 0.0), int(peak) / 1024)
+    return {name: Cost(statistics.median(taken), min(taken), peaks[name]) for name, taken in seconds.items()}
+
+
+def table(title: str, commands: Sequence[Command], runs: int, *references: str) -> dict[str, Cost]:
+    """Measure, and print with ratios to the commands named in ``references``."""
+    costs = cost(commands, runs)
+    print(f"\n{title}; medians of {runs} rounds")
+    print(f"{'':52}{'ms':>8}{'least':>8}{'MiB':>7}" + "".join(f"{f'/ {name}':>{len(name) + 4}}" for name in references))
+    for name, taken in costs.items():
+        ratios = "".join(f"{taken.median / costs[other].median:{len(other) + 4}.2f}" for other in references)
+        print(f"{name:52}{taken.median * 1000:8.1f}{taken.least * 1000:8.1f}{taken.peak:7.1f}{ratios}", flush=True)
+    return costs
+
+
+def target(what: str, value: float, limit: float) -> None:
+    """Print whether ``value`` is within its target."""
+    print(f"  {'met   ' if value <= limit else 'MISSED'}  {what}: {value:.2f}, target at most {limit:g}", flush=True)
+
+
+@contextmanager
+def workplace(gib: float) -> Iterator[pathlib.Path]:
+    """A new directory with room for ``gib``, removed afterwards; TMPDIR says where."""
+    with tempfile.TemporaryDirectory(prefix="tcp-headroom-") as folder:
+        free = shutil.disk_usage(folder).free / (1 << 30)
+        if free < gib + 1:
+            sys.exit(f"{folder} has {free:.1f} GiB free; {gib + 1:.1f} GiB are needed, TMPDIR=... names another place")
+        yield pathlib.Path(folder)

@@ -286,7 +286,7 @@ class Coverage(plugin.Gauge):
         if resource.by_counter:
             remedy = "wait for more runs, or " + resource.unreadable.rpartition("; ")[2]
         else:
-            remedy = "shorten --lookback, enlarge the ring (log_buf_len), or let the check read the journal"
+            remedy = "shorten --lookback, or let the check read a log that reaches further back"
         least = wording.number(resource.min_coverage)
         return nagiosplugin.Result(nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric)
 

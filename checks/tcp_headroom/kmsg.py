@@ -174,7 +174,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     the ring has not wrapped; with a gap, only since its newest, as what is missing
     may lie anywhere.
     A capture has no clock of its own: its newest record is taken to be as old as
-    the file.
+    the file, and nothing after it was seen.
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
@@ -191,5 +191,5 @@ def view(path: str, clock: Clock, window: Window) -> View:
             events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
     oldest = ring.first if ring.complete else ring.last
     notes = [] if ring.complete else ["records are missing between its oldest and its newest"]
-    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0)
+    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0, ring.capture_time)
 

@@ -84,6 +84,7 @@ class Scan:
 
     @property
     def done(self) -> bool:
+        """Whether nothing older can add to what is known."""
         return self.reached and self.info
 
 
@@ -100,10 +101,11 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
         _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
     seen = {(status.st_dev, status.st_ino)}
     # A rotation under the reader renames what was listed; listing again finds it.
-    listed: list[tuple[str, int]] = []
-    while not scan.done and listed != (siblings := _siblings(path)):
+    listed: list[tuple[float, str, int]] = []
+    live_suffices = scan.done
+    while not live_suffices and listed != (siblings := _siblings(path)):
         listed = siblings
-        _read_siblings([name for name, _inode in siblings], seen, scan, notes)
+        _read_siblings(siblings, seen, scan, notes)
     _refuse_sightless(wording.path(path), scan)
     others = sorted(name for name in scan.hosts if name != host)
     if others:
@@ -138,8 +140,11 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
-def _siblings(path: str) -> list[tuple[str, int]]:
-    """The rotated forms of ``path`` with their inodes, newest first: ``.1``, ``.2.gz``, dateext names, also in ``archive/``."""
+def _siblings(path: str) -> list[tuple[float, str, int]]:
+    """Time, name and inode of the rotated forms of ``path``, newest first.
+
+    That is ``.1``, ``.2.gz`` and dateext names, beside it and in ``archive/``.
+    """
     folder, name = os.path.split(os.path.realpath(path))
     endings = "|".join(map(re.escape, COMPRESSED))
     rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
@@ -151,15 +156,20 @@ def _siblings(path: str) -> list[tuple[str, int]]:
                 found += [(entry.stat().st_mtime, entry.path, entry.inode()) for entry in names]
         except OSError:
             continue
-    return [(name, inode) for _time, name, inode in sorted(found, reverse=True)]
+    return sorted(found, reverse=True)
 
 
-def _read_siblings(names: list[str], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
-    """Read rotated files, newest first, until the window is covered."""
-    for name in names:
+def _read_siblings(siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+    """Read the rotated files that were written to within the window, newest first."""
+    names = {name for _time, name, _inode in siblings}
+    for written, name, _inode in siblings:
+        outside = written < scan.window.start - SLACK
+        scan.reached = scan.reached or outside
+        if outside and scan.info:
+            continue
         stem, ending = os.path.splitext(name)
         # While it is being compressed, the complete file stands beside the incomplete one.
-        if scan.done or (ending in COMPRESSED and stem in names):
+        if ending in COMPRESSED and stem in names:
             continue
         try:
             with _open(name) as file:
@@ -167,10 +177,6 @@ def _read_siblings(names: list[str], seen: set[tuple[int, int]], scan: Scan, not
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                if status.st_mtime < scan.window.start - SLACK:
-                    scan.reached = True
-                    if scan.info:
-                        continue
                 compressed = ending in COMPRESSED
                 blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
                 _read(blocks, status.st_mtime, scan, from_end=not compressed)
@@ -257,7 +263,7 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = 
             first, last = _edges(block, scan.clock.now, zero)
             if scan.newest is None:
                 scan.newest = last
-            if not (reached and from_end) and not scan.reached:
+            if not (reached and from_end):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))
@@ -265,7 +271,7 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = 
             if first.when is not None:
                 scan.since = min(scan.since, first.when)
                 reached = reached or first.when < scan.window.start - SLACK
-            if from_end and (reached or scan.reached) and (scan.info or searched > SEARCHED):
+            if from_end and reached and (scan.info or searched > SEARCHED):
                 break
     finally:
         scan.events = union(scan.events, events)

@@ -143,14 +143,21 @@ def _siblings(path: str) -> list[tuple[str, int]]:
     folder, name = os.path.split(os.path.realpath(path))
     endings = "|".join(map(re.escape, COMPRESSED))
     rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
-    found = []
+    found: list[tuple[float, str, int]] = []
     for place in (folder, os.path.join(folder, "archive")):
         try:
             with os.scandir(place) as entries:
                 names = [entry for entry in entries if rotated.fullmatch(entry.name)]
-                found += [(entry.stat().st_mtime, entry.path, entry.inode()) for entry in names]
         except OSError:
             continue
+        for entry in names:
+            try:
+                status = entry.stat()
+            except OSError:
+                # Gone since, or a link to nothing; that is no reason to pass over the others.
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, entry.path, status.st_ino))
     return [(name, inode) for _time, name, inode in sorted(found, reverse=True)]
 
 

@@ -344,8 +344,9 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
         line = log_line.parse(raw, now, zero)
         said = line
         if line.repeats:
-            previous = next(_lines(data, start, -1), b"")
-            said = log_line.parse(previous, now, zero)
+            # A daemon says so again while the message goes on.
+            earlier = (log_line.parse(text, now, zero) for text in _lines(data, start, -1))
+            said = next((before for before in earlier if not before.repeats), log_line.NOTHING)
             if said.host != line.host:
                 continue
         found = None if said.message is None else classify(said.message)

@@ -201,18 +201,17 @@ def _backward(descriptor: int, size: int) -> Iterator[Block]:
         # The line that a block begins with is complete only at the start of the file. Else it
         # goes with the block before; of a line of megabytes no more than the beginning is kept.
         cut = data.find(b"\n") + 1 if start else 0
-        if start and not cut:
-            # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
-            text = data.lstrip(b"\0")
-            if len(text) == len(data):
-                rest = (data + rest)[:LONGEST]
-            elif text + rest:
-                yield Block(end - len(text), 0, text + rest)
-                rest = b""
-        else:
+        if cut or not start:
             lead = os.pread(descriptor, min(LEAD, start + cut), max(0, start + cut - LEAD))
             yield Block(start + cut, len(lead), lead + data[cut:] + rest)
-            rest = data[:cut][:LONGEST]
+            data, rest = data[:cut], b""
+        # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
+        text = data.lstrip(b"\0")
+        if len(text) == len(data):
+            rest = (data + rest)[:LONGEST]
+        elif text or rest:
+            yield Block(start + len(data) - len(text), 0, text + rest)
+            rest = b""
         end = start
 
 

@@ -230,6 +230,7 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
     damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
     offset = 0
     lead = rest = b""
+    inside = False
     try:
         with codec.open(file, "rb") as stream:
             while True:
@@ -240,9 +241,13 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
                     # A line of megabytes: its beginning is what matters.
                     cut = len(text) if len(text) >= 2 * BLOCK else 0
                 if cut:
-                    yield Block(offset, len(lead), lead + text[:cut])
+                    # What goes on with such a line is the beginning of none.
+                    begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
+                    if begin < cut:
+                        yield Block(offset + begin, len(lead), lead + text[begin:cut])
+                    inside = not text.endswith(b"\n", 0, cut)
                     offset += cut
-                    lead = text[:cut][-LEAD:]
+                    lead = b"" if inside else text[:cut][-LEAD:]
                 rest = text[cut:]
                 if not data:
                     return

@@ -95,10 +95,15 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
     """
     scan = Scan(clock, window, host)
     notes: list[str] = []
-    with _open(path) as file:
-        status = os.fstat(file.fileno())
-        _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
-    seen = {(status.st_dev, status.st_ino)}
+    seen: set[tuple[int, int]] = set()
+    try:
+        with _open(path) as file:
+            status = os.fstat(file.fileno())
+            seen.add((status.st_dev, status.st_ino))
+            _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
+    except Blind:
+        if not _between(path, window):
+            raise
     # A rotation under the reader renames what was listed; listing again finds it.
     listed: list[tuple[str, int]] = []
     while not scan.done and listed != (siblings := _siblings(path)):
@@ -136,6 +141,15 @@ def _open(path: str) -> IO[bytes]:
         os.close(descriptor)
         raise Blind(f"{shown} is not a regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def _between(path: str, window: Window) -> bool:
+    """Whether ``path`` was rotated away within the window and no line has made a new one since."""
+    try:
+        newest = next((name for name, _inode in _siblings(path)), None)
+        return not os.path.lexists(path) and newest is not None and os.stat(newest).st_mtime >= window.start
+    except (OSError, ValueError):
+        return False
 
 
 def _siblings(path: str) -> list[tuple[str, int]]:

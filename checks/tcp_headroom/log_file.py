@@ -344,7 +344,7 @@ def _look_for_kernel(block: Block, zero: float, scan: Scan, edges: tuple[log_lin
         if place < 0 or any(line.level is None or line.level >= INFO for line in found):
             break
         start = data.rfind(b"\n", 0, place) + 1
-        line = log_line.parse(data[start : data.find(b"\n", place) if b"\n" in data[place:] else None], scan.clock.now, zero)
+        line = log_line.parse(data[start : start + LONGEST].partition(b"\n")[0], scan.clock.now, zero)
         if line.message is not None:
             found.append(line)
         end = data.find(b"\n", place)

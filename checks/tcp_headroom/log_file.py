@@ -147,7 +147,7 @@ def _between(path: str, window: Window) -> bool:
     """Whether ``path`` was rotated away within the window and no line has made a new one since."""
     try:
         newest = next((name for name, _inode in _siblings(path)), None)
-        return not os.path.lexists(path) and newest is not None and os.stat(newest).st_mtime >= window.start
+        return not os.path.lexists(path) and newest is not None and os.stat(newest).st_mtime >= window.start - SLACK
     except (OSError, ValueError):
         return False
 

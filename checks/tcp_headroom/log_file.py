@@ -50,7 +50,8 @@ INFO = 6
 COMPRESSED = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "", ".lz4": ""}
 """Module that reads a compressed sibling, empty where Python has none."""
 
-_NEEDLES = (*kernel_messages.NEEDLES, b"message repeated")
+_REPEATED = b"last message repeated "
+"""In the line that counts repetitions of the line before it, without saying what that was."""
 
 
 class Block(namedtuple("Block", "offset lead data")):
@@ -399,20 +400,30 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
 
 
 def _wanted(block: Block) -> list[tuple[int, int]]:
-    """Begin and end, within ``data``, of the lines that contain a needle."""
+    """Begin and end, within ``data``, of the lines that contain a needle, and of those that repeat such a line."""
     data = block.data
     found = {}
-    for needle in _NEEDLES:
+    for needle in kernel_messages.NEEDLES:
         place = data.find(needle, block.lead)
         while place >= 0:
-            end = data.find(b"\n", place)
-            end = len(data) if end < 0 else end
+            end = _end(data, place)
             start = max(block.lead, data.rfind(b"\n", 0, place) + 1)
             if data[start] == 0:
                 start = place - len(data[start:place].lstrip(b"\0"))
             found[start] = end
             place = data.find(needle, end)
+    # The line before the first of the block may be such a line, too.
+    for start in (block.lead, *(end + 1 for end in found.values())):
+        end = _end(data, start)
+        if data.find(_REPEATED, start, end) >= 0:
+            found[start] = end
     return sorted(found.items())
+
+
+def _end(data: bytes, place: int) -> int:
+    """Where the line around ``place`` ends."""
+    end = data.find(b"\n", place)
+    return len(data) if end < 0 else end
 
 
 def _same_host(host: str | None, wanted: str) -> bool:

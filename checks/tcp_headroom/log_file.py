@@ -251,7 +251,7 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         codec = import_module(module)
     except ImportError:
         raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
-    damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
+    damaged: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
     offset = 0
     lead = rest = b""
     inside = False

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import namedtuple
 
 ORPHANS = "orphans"
 """More orphans than tcp_max_orphans, by the penalty of the socket."""
@@ -25,15 +24,15 @@ UNCLEAR = "unclear"
 CAUSES = (ORPHANS, MEMORY, UNCLEAR)
 
 
-class Text(namedtuple("Text", "pattern cause kernels")):
+class Text:
     """One text of the family."""
 
-    __slots__ = ()
-    pattern: str
-    """Regular expression for the beginning of the message."""
-    cause: str
-    kernels: str
-    """Where it is printed."""
+    def __init__(self, pattern: str, cause: str, kernels: str) -> None:
+        self.pattern = pattern
+        """Regular expression for the beginning of the message."""
+        self.cause = cause
+        self.kernels = kernels
+        """Where it is printed."""
 
 
 FAMILY = (

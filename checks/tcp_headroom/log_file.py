@@ -143,12 +143,20 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
+def _old(file: str | int, window: Window) -> bool:
+    """Whether a file, by name or descriptor, was last written too long ago for a line in the window; False if it is gone."""
+    try:
+        return os.stat(file).st_mtime < window.start - SLACK
+    except OSError:
+        return False
+
+
 def _between(path: str, window: Window) -> bool:
     """Whether ``path`` was rotated away within the window and no line has made a new one since."""
     try:
-        newest = next((name for name, _inode in _siblings(path)), None)
-        return not os.path.lexists(path) and newest is not None and os.stat(newest).st_mtime >= window.start - SLACK
-    except (OSError, ValueError):
+        siblings = _siblings(path)
+        return bool(siblings) and not os.path.lexists(path) and not _old(siblings[0][0], window)
+    except ValueError:
         return False
 
 
@@ -180,21 +188,24 @@ def _read_siblings(names: list[str], seen: set[tuple[int, int]], scan: Scan, not
     for name in names:
         stem, ending = os.path.splitext(name)
         # While it is being compressed, the complete file stands beside the incomplete one.
-        if scan.done or (ending in COMPRESSED and stem in names):
+        if ending in COMPRESSED and stem in names:
             continue
         try:
+            # Only this ends the reading, not an old line met: times may be equal, or fresh on an old file.
+            if scan.done and _old(name, scan.window):
+                return
             with _open(name) as file:
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                if status.st_mtime < scan.window.start - SLACK:
-                    scan.reached = True
-                    if scan.info:
-                        continue
+                old = _old(file.fileno(), scan.window)
+                scan.reached = scan.reached or old
+                if old and scan.info:
+                    return
                 compressed = ending in COMPRESSED
                 blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
-                _read(blocks, status.st_mtime, scan, from_end=not compressed)
+                _read(blocks, status.st_mtime, scan, from_end=not compressed, old=old)
         except Blind as reason:
             if os.path.lexists(name):
                 notes.append(str(reason))
@@ -269,11 +280,15 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
 
 
-def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True) -> None:
-    """Take in one file, last written at ``written``; ``from_end``: until it has no more to add."""
+def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True, old: bool = False) -> None:
+    """Take in one file, last written at ``written``.
+
+    ``from_end``: until it has no more to add. ``old``: no line of it lies in the
+    window, but the kernel may speak in it.
+    """
     events: list[Event] = []
     zero: float | None = None
-    reached = False
+    reached = old
     searched = 0
     try:
         for block in blocks:
@@ -282,7 +297,7 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = 
             first, last = _edges(block, scan.clock.now, zero)
             if scan.newest is None:
                 scan.newest = last
-            if not (reached and from_end) and not scan.reached:
+            if not (old or (reached and from_end)):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))
@@ -290,7 +305,7 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = 
             if first.when is not None:
                 scan.since = min(scan.since, first.when)
                 reached = reached or first.when < scan.window.start - SLACK
-            if from_end and (reached or scan.reached) and (scan.info or searched > SEARCHED):
+            if from_end and reached and (scan.info or searched > SEARCHED):
                 break
     finally:
         scan.events = union(scan.events, events)

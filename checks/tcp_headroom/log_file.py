@@ -384,19 +384,29 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
             scan.hosts.add(line.host)
         if scan.host and not _same_host(line.host, scan.host):
             continue
-        when = line.when
+        when, named = line.when, raw
         if when is None:
-            around = [*_lines(data, start, -1), *_lines(data, end + 1, 1)]
-            stamps = (log_line.parse(text, now, zero).when for text in around)
-            when = next((stamp for stamp in stamps if stamp is not None), written)
+            before, after = (_stamped(_lines(data, *place), now, zero) for place in ((start, -1), (end + 1, 1)))
+            when = (before or after or (written, raw))[0]
+            # What follows may be missing in one reading and there in the next, so it gives no name.
+            named = before[1] if before else raw
         if when < scan.window.start:
             continue
         cause, count = found
         if line.uptime is not None:
             key = f"up/{line.uptime:.6f}"
         else:
-            key = f"at/{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
+            key = f"at/{zlib.crc32(named[:24]):x}/{block.offset + start - block.lead}"
         yield Event(when, cause, count * (line.repeats or said.count), key)
+
+
+def _stamped(lines: Iterator[bytes], now: float, zero: float) -> tuple[float, bytes] | None:
+    """The first of ``lines`` with a stamp, and when that is."""
+    for line in lines:
+        when = log_line.parse(line, now, zero).when
+        if when is not None:
+            return when, line
+    return None
 
 
 def _wanted(block: Block) -> list[tuple[int, int]]:
@@ -414,9 +424,9 @@ def _wanted(block: Block) -> list[tuple[int, int]]:
             place = data.find(needle, end)
     # The line before the first of the block may be such a line, too.
     for start in (block.lead, *(end + 1 for end in found.values())):
-        end = _end(data, start)
-        if data.find(_REPEATED, start, end) >= 0:
+        while data.find(_REPEATED, start, end := _end(data, start)) >= 0:
             found[start] = end
+            start = end + 1
     return sorted(found.items())
 
 

@@ -14,7 +14,7 @@ import re
 
 from tcp_headroom import kernel_messages, wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log_view import SLACK, Event, View, classify
+from tcp_headroom.log_view import KERNEL_STAMP, SLACK, Event, View, classify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def view(clock: Clock, window: Window, place: Sequence[str] = ()) -> View:
                     missed = received
                     notes.append(f"journald says: {wording.clean(_message(entry), 60)}")
                 continue
-            event = _event(entry, received, window)
-            if event:
+            event = _event(entry, received, clock)
+            if event and event.when >= window.start:
                 events.append(event)
         info = info or bool(_INFO.search(block))
         oldest = _REALTIME.search(block, block.rfind(b"\n", 0, len(block) - 1) + 1)
@@ -66,10 +66,10 @@ def view(clock: Clock, window: Window, place: Sequence[str] = ()) -> View:
     if not info:
         _refuse_sightless(place)
     since = window.start if reached else _oldest(place)
-    return View("the journal", events, max(since, missed or since), notes)
+    return View("the journal", events, max(since, missed or since), notes, True)
 
 
-def _event(entry: dict[str, Any], received: float, window: Window) -> Event | None:
+def _event(entry: dict[str, Any], received: float, clock: Clock) -> Event | None:
     # Whoever may write /dev/kmsg can choose the identifier, but not facility 0; journald of
     # old stores no facility for the kernel's own records.
     if entry.get("SYSLOG_IDENTIFIER") != "kernel" or entry.get("SYSLOG_FACILITY", "0") != "0":
@@ -77,12 +77,16 @@ def _event(entry: dict[str, Any], received: float, window: Window) -> Event | No
     found = classify(_message(entry))
     if not found:
         return None
-    source, monotonic = (_number(entry, name) for name in ("_SOURCE_MONOTONIC_TIMESTAMP", "__MONOTONIC_TIMESTAMP"))
-    when = received - max(0.0, monotonic - source) if source else received
-    if when < window.start:
-        return None
-    stamp = entry.get("_SOURCE_MONOTONIC_TIMESTAMP") or entry.get("__MONOTONIC_TIMESTAMP")
-    return Event(when, *found, f"{entry.get('_BOOT_ID')}/{stamp}")
+    boot = entry.get("_BOOT_ID")
+    stamp = _number(entry, "_SOURCE_MONOTONIC_TIMESTAMP")
+    if not stamp:
+        stamp, when = _number(entry, "__MONOTONIC_TIMESTAMP"), received
+    elif boot == clock.boot:
+        # As for the ring: no step of the clock since can move it.
+        when = clock.of_uptime(stamp)
+    else:
+        when = received - max(0.0, _number(entry, "__MONOTONIC_TIMESTAMP") - stamp)
+    return Event(when, *found, f"{KERNEL_STAMP}{boot}/{stamp * 1e6:.0f}")
 
 
 def _refuse_sightless(place: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from collections import namedtuple
 
 from tcp_headroom import kernel_messages, wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log_view import Event, View, classify
+from tcp_headroom.log_view import KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tcp_headroom.clock import Clock
     from tcp_headroom.log_view import Window
 
-DEVICE = "/dev/kmsg"
 DEVICE_NUMBER = (1, 11)
 
 RECORD = 8192
@@ -181,22 +180,14 @@ def view(path: str, clock: Clock, window: Window) -> View:
     zero = clock.of_uptime(0)
     if ring.capture_time is not None:
         zero = ring.capture_time - ring.last.usec / 1e6
-    boot = boot_id() if ring.capture_time is None else "capture"
+    boot = clock.boot if ring.capture_time is None else "capture"
     events = []
     for record in ring.records:
         found = classify(record.text) if record.from_kernel else None
         when = zero + record.usec / 1e6
         if found and when >= window.start:
-            events.append(Event(when, *found, f"{boot}/{record.usec}"))
+            events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
     oldest = ring.first if ring.complete else ring.last
     notes = [] if ring.complete else ["records are missing between its oldest and its newest"]
-    return View(path, events, zero + oldest.usec / 1e6, notes, from_boot=oldest.seq == 0)
+    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0)
 
-
-def boot_id() -> str:
-    """This boot's identity as the journal writes it, 32 hexadecimal digits; empty if unknown."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read(64).strip().replace("-", "")
-    except (OSError, ValueError):
-        return ""

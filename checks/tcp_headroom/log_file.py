@@ -351,9 +351,9 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
             continue
         cause, count = found
         if line.uptime is not None:
-            key = f"{line.uptime:.6f}"
+            key = f"up/{line.uptime:.6f}"
         else:
-            key = f"{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
+            key = f"at/{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
         yield Event(when, cause, count * (line.repeats or said.count), key)
 
 

@@ -23,7 +23,7 @@ _MACHINE = (
     "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 )  # fmt: skip
 
-_COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr printk.devkmsg=on"
+_COMMAND_LINE = "console=ttyS0 quiet rootfstype=ramfs panic=-1 mitigations=off nokaslr printk.devkmsg=on"
 
 _MARK = "@lab "
 

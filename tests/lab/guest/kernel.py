@@ -7,7 +7,6 @@ import pathlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 PROC = pathlib.Path("/proc")
 
@@ -101,27 +100,6 @@ def wait(condition: Callable[[], object], what: str, seconds: float = 60) -> Non
             raise TimeoutError(f"waited {seconds} s in vain for: {what}")
         # The guest's time is cheap, a look is not.
         time.sleep(max(0.05, waited / 20))
-
-
-class Orphan(NamedTuple):
-    """An orphan's line of /proc/net/tcp."""
-
-    name: str
-    timer: int
-    """1: retransmission, 4: zero-window probe."""
-    retransmissions: int
-    probes: int
-
-
-def orphan_timers(port: int) -> dict[str, Orphan]:
-    """The orphaned connections towards ``port``, by their address."""
-    found = {}
-    for line in (PROC / "net/tcp").read_text().splitlines()[1:]:
-        words = line.split()
-        # FIN_WAIT1, and no inode: nobody holds it any more.
-        if words[3] == "04" and words[9] == "0" and words[2].endswith(f":{port:04X}"):
-            found[words[1]] = Orphan(words[1], int(words[5][:2], 16), int(words[6], 16), int(words[8]))
-    return found
 
 
 @contextmanager

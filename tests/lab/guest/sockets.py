@@ -19,8 +19,9 @@ _ports = itertools.count(5000)
 class Sink:
     """A server that accepts connections in the kernel and reads nothing, and the clients that fill them."""
 
-    def __init__(self, address: str = "127.0.0.1", receive: int = 4096, send: int = 8192) -> None:
+    def __init__(self, address: str = "127.0.0.1", client: str = "127.0.0.1", receive: int = 4096, send: int = 8192) -> None:
         self.address = address
+        self.client = client
         self.send = send
         self.port = next(_ports)
         self.clients: list[socket.socket] = []
@@ -36,6 +37,7 @@ class Sink:
             client = socket.socket()
             if self.send:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send)
+            client.bind((self.client, 0))
             client.connect((self.address, self.port))
             client.setblocking(False)
             self.clients.append(client)
@@ -84,7 +86,7 @@ def unanswered_orphans(number: int) -> Iterator[Router]:
     here, there = "10.1.0.1", "10.1.0.2"
     for address in (here, there):
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
-    sink = Sink(there, receive=0, send=0)
+    sink = Sink(there, here, receive=0, send=0)
     sink.connect(number)
     # No longer local, the address is routed to where its packets are dropped.
     subprocess.run(["ip", "address", "del", f"{there}/32", "dev", "lo"], check=True)

@@ -49,6 +49,12 @@ class Said(NamedTuple):
             raise Untrue(f"{self.command} should say {wanted}, but said: {self.text.strip()}")
         return self
 
+    def expect_not(self, words: str) -> Said:
+        """Itself. Raises ``Untrue`` if the output holds ``words``."""
+        if words in self.text:
+            raise Untrue(f"{self.command} should not say {words!r}, but said: {self.text.strip()}")
+        return self
+
     def expect_data(self, **values: float) -> Said:
         """Itself. Raises ``Untrue`` unless the perfdata has these values."""
         for label, value in values.items():

@@ -82,13 +82,23 @@ def ring() -> list[str]:
         os.close(descriptor)
 
 
-def lines(*texts: str) -> int:
-    """How many of the kernel's own records in the ring begin with one of ``texts``; by default those of the family."""
-    count = 0
+def stamps(*texts: str) -> list[float]:
+    """When the kernel itself logged lines that begin with one of ``texts``, by default those of the family.
+
+    In seconds since boot, from what the ring still holds.
+    """
+    found = []
     for record in ring():
         head, _semicolon, message = record.partition(";")
-        count += int(head.split(",")[0]) < 8 and message.startswith(texts or (ORPHANS, MEMORY))
-    return count
+        priority, _number, microseconds = head.split(",")[:3]
+        if int(priority) < 8 and message.startswith(texts or (ORPHANS, MEMORY)):
+            found.append(int(microseconds) / 1e6)
+    return found
+
+
+def lines(*texts: str) -> int:
+    """How many lines the kernel itself logged that begin with one of ``texts``, by default those of the family."""
+    return len(stamps(*texts))
 
 
 def wait(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

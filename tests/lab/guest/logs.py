@@ -7,7 +7,7 @@ import time
 
 from . import checks, kernel, sockets
 from .captures import capture
-from .checks import NOBODY, OK, UNKNOWN, WARNING, expect
+from .checks import CRITICAL, NOBODY, OK, UNKNOWN, WARNING, expect
 from .table import scenario
 
 STATE = ("--state-dir", "/tmp/state")

@@ -81,7 +81,7 @@ def test_kernel_ring(run: Run) -> None:
         assert "hits" in output.perfdata
 
 
-def test_forbidden_ring(nobody: None, run: Run) -> None:
+def test_forbidden_ring(run: Run, nobody: None) -> None:
     output = run("check_tcp_kernel_log", "--source", "kmsg")
     if pathlib.Path("/proc/sys/kernel/dmesg_restrict").read_text() == "1\n":
         assert output.code == 3

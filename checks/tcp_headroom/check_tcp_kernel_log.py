@@ -91,10 +91,10 @@ def build_parser() -> plugin.Parser:
 
 def duration(text: str) -> tuple[str, int]:
     """An option's type: a duration as written and in seconds."""
-    match = re.fullmatch("([0-9]{1,6})([smhd])", text, re.ASCII)
-    if not match or int(match[1]) < 1:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in UNITS):
         raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
-    return text, int(match[1]) * UNITS[match[2]]
+    return text, int(number) * UNITS[unit]
 
 
 def percentage(text: str) -> float:
@@ -286,7 +286,7 @@ class Coverage(plugin.Gauge):
         if resource.by_counter:
             remedy = "wait for more runs, or " + resource.unreadable.rpartition("; ")[2]
         else:
-            remedy = "shorten --lookback, enlarge the ring (log_buf_len), or let the check read the journal"
+            remedy = "shorten --lookback, or let the check read a log that reaches further back"
         least = wording.number(resource.min_coverage)
         return nagiosplugin.Result(nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric)
 

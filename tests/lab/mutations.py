@@ -28,7 +28,25 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = (
-    Mutation("orphan_limit.py", "Margin(factor, limit >> shift,", "Margin(factor, limit >> shift + 1,", "penalties"),
+    # The shift of the penalty, and the strictness of the comparison.
+    Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"),
     Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"),
-    Mutation("check_tcp_orphans.py", "if margin.left < 0]\n        if 1", "if margin.left <= 0]\n        if 1", "orphans-climb"),
+    Mutation("check_tcp_mem.py", "metric.value > resource.levels.pressure", "metric.value >= resource.levels.pressure", "child-namespace"),
+    # The pressure flag, the order of the levels, the memory a check itself takes.
+    Mutation("protocols.py", 'return pressure == "yes"', 'return pressure == "no"', "memory"),
+    Mutation("tcp_mem.py", "self.min <= self.pressure <= self.max", "self.min <= self.max", "memory-out-of-order"),
+    Mutation("procfs.py", "chunks = []", 'chunks = [(b"x" * (200 << 20))[:0]]', "little-memory"),
+    # The causes, the limiter's number, who wrote a line.
+    Mutation("kernel_messages.py", 'r"TCP: too many orphaned", ORPHANS', 'r"TCP: too many orphaned", MEMORY', "limit-passed"),
+    Mutation("kernel_messages.py", 'r"TCP: out of memory", MEMORY', 'r"TCP: out of memory", ORPHANS', "memory"),
+    Mutation("log_view.py", "(SUPPRESSED, swallowed)", "(SUPPRESSED, 1)", "limit-passed"),
+    Mutation("kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
+    # The window, its coverage, the memory between runs, the counter.
+    Mutation("check_tcp_kernel_log.py", "Window(self.clock.now - self.seconds,", "Window(self.clock.now - 2 * self.seconds,", "window-clears"),
+    Mutation("log_view.py", "view.since <= window.start or view.from_boot", "view.since <= window.start", "idle"),
+    Mutation("log_view.py", "if view.since <= window.start or view.from_boot", "if True", "ring-wraps"),
+    Mutation("log_memory.py", "union(view.events, same, other)", "view.events", "ring-wraps"),
+    Mutation("log_memory.py", "union(view.events, same, other)", "[*view.events, *same, *other]", "ring-wraps"),
+    Mutation("check_tcp_kernel_log.py", "for span in self.growth) - logged)", "for span in self.growth) - 1000)", "spike"),
+    Mutation("check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
 )

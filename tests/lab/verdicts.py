@@ -85,6 +85,7 @@ def save_captures(verdicts: Iterable[Verdict], releases: Mapping[str, str], dire
             if "capture" in report:
                 files: Mapping[str, str] = report["files"]  # type: ignore[assignment]
                 for name, text in files.items():
-                    path = directory / f"kernel-{version}" / str(report["capture"]) / name
+                    home = directory / f"kernel-{version}" / str(report["capture"])
+                    path = home / name if name == "kmsg" else home / "host" / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text)

@@ -13,14 +13,19 @@ from .table import scenario
 STATE = ("--state-dir", "/tmp/state")
 
 
-def pass_the_limit(number: int = 96, limit: int = 16) -> int:
-    """So many orphans that the kernel passes a limit and resets; then all is over. How many it reset."""
+def pass_the_limit(number: int = 96, limit: int = 16, state: str = "") -> int:
+    """So many orphans that the kernel passes a limit and resets; then all is over. How many it reset.
+
+    ``state``: capture the moment under this name.
+    """
     kernel.wait(_limiter_rested, "the limiter of messages to let some through again")
     default = kernel.sysctl("net/ipv4/tcp_max_orphans")
     aborts = kernel.aborts()
     kernel.limit(limit)
     with sockets.orphans(number):
         kernel.wait(lambda: kernel.aborts() > aborts and kernel.orphans() <= limit, "the kernel to pass its limit")
+        if state:
+            capture(state, log=True)
     kernel.set_sysctl("net/ipv4/tcp_max_orphans", default)
     _passed.append(time.monotonic())
     return kernel.aborts() - aborts
@@ -48,8 +53,7 @@ def flood() -> None:
 def limit_passed() -> None:
     """The limit is passed: orphan hits as a lower bound, the counter explains the rest, all numbers the kernel's own."""
     checks.log(*STATE).expect(OK).expect_data(hits=0, aborts_on_memory=0)
-    reset = pass_the_limit()
-    capture("15-orphans-over-limit-killed", log=True)
+    reset = pass_the_limit(state="15-orphans-over-limit-killed")
     lines = kernel.lines(kernel.ORPHANS)
     expect(0 < lines < reset, f"{lines} lines for {reset} resets: the limiter did not act")
     said = checks.log(*STATE).expect(WARNING, f"at least {lines} messages about socket memory", f"cause: {lines} orphans")

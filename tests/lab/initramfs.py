@@ -78,15 +78,12 @@ def _base() -> bytes:
         status = path.stat()
         digest.update(f"{name} {path} {status.st_size} {status.st_mtime_ns}\n".encode())
     cached = kernels.cache() / f"base-{digest.hexdigest()[:16]}.cpio"
-    if cached.exists():
+    try:
         return cached.read_bytes()
+    except FileNotFoundError:
+        pass
     data = archive(_compiled({name: (0o100755, path.read_bytes()) for name, path in wanted.items()}, sourceless=True))
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    for old in cached.parent.glob("base-*.cpio"):
-        old.unlink()
-    partial = cached.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.rename(cached)
+    kernels.keep(cached, data, "base-*.cpio")
     return data
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import tempfile
 from typing import NamedTuple
@@ -59,19 +58,23 @@ def image(kernel: Kernel, refresh: bool = False) -> pathlib.Path:
         return found[0]
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
         fetched = _fetch(kernel, pathlib.Path(directory))
-        home.mkdir(parents=True, exist_ok=True)
-        for old in found:
-            old.unlink()
-        # A copy cut short must not be taken for the image.
-        partial = shutil.copy(fetched, home / "partial")
         # boot/vmlinuz-RELEASE in an image package, usr/lib/modules/RELEASE/vmlinuz in a binary one.
         name = fetched.name if "-" in fetched.name else f"vmlinuz-{fetched.parent.name}"
-        return pathlib.Path(partial).rename(home / name)
+        keep(home / name, fetched.read_bytes(), "vmlinuz-*")
+    return home / name
 
 
-def release(path: pathlib.Path) -> str:
-    """The release of an image named the usual way, ``vmlinuz-RELEASE``."""
-    return path.name.removeprefix("vmlinuz-")
+def keep(path: pathlib.Path, data: bytes, outdated: str) -> None:
+    """Write a file of the cache whole or not at all, and remove those like it that match ``outdated``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Two runs may do this at the same time.
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+        partial.write(data)
+    os.chmod(partial.name, 0o644)
+    os.replace(partial.name, path)
+    for old in path.parent.glob(outdated):
+        if old != path:
+            old.unlink(missing_ok=True)
 
 
 def _fetch(kernel: Kernel, directory: pathlib.Path) -> pathlib.Path:

@@ -34,9 +34,14 @@ def judge(kernel: str, image: pathlib.Path, scenario: Scenario, package: Mapping
     """Boot ``image`` and run ``scenario`` in it on ``package``."""
     began = time.monotonic()
     initrd = initramfs.build(package, json.dumps({"scenario": scenario.name}).encode())
-    run = boot.boot(image, initrd, scenario.ram, scenario.seconds)
+    run = boot.boot(image, initrd, scenario.ram or _least_ram(initrd), scenario.seconds)
     reason = "" if run.verdict == OK else run.verdict
     return Verdict(kernel, scenario.name, UNTRUE if reason else OK, reason, time.monotonic() - began, run.reports)
+
+
+def _least_ram(initrd: bytes) -> int:
+    """MiB in which the newest kernel just boots: its own, and the initrd packed and unpacked."""
+    return 96 + 2 * (len(initrd) >> 20)
 
 
 def run(

@@ -15,7 +15,7 @@ class Scenario(NamedTuple):
     quick: bool
     """Whether it belongs to the run of every day."""
     ram: int
-    """Memory of the guest in MiB."""
+    """Memory of the guest in MiB; 0 for as little as boots."""
     seconds: int
     """The most it may take on the host."""
 
@@ -29,7 +29,7 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 240
+    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 600
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorator: enter a function in the table."""
 

@@ -96,10 +96,15 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
     """
     scan = Scan(clock, window, host)
     notes: list[str] = []
-    with _open(path) as file:
-        status = os.fstat(file.fileno())
-        _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
-    seen = {(status.st_dev, status.st_ino)}
+    seen: set[tuple[int, int]] = set()
+    try:
+        with _open(path) as file:
+            status = os.fstat(file.fileno())
+            seen.add((status.st_dev, status.st_ino))
+            _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
+    except Blind:
+        if not _between(path, window):
+            raise
     # A rotation under the reader renames what was listed; listing again finds it.
     listed: list[tuple[float, str, int]] = []
     live_suffices = scan.done
@@ -140,6 +145,15 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
+def _between(path: str, window: Window) -> bool:
+    """Whether ``path`` was rotated away within the window and no line has made a new one since."""
+    try:
+        siblings = _siblings(path)
+        return not os.path.lexists(path) and bool(siblings) and siblings[0][0] >= window.start - SLACK
+    except ValueError:
+        return False
+
+
 def _siblings(path: str) -> list[tuple[float, str, int]]:
     """Time, name and inode of the rotated forms of ``path``, newest first.
 
@@ -148,14 +162,21 @@ def _siblings(path: str) -> list[tuple[float, str, int]]:
     folder, name = os.path.split(os.path.realpath(path))
     endings = "|".join(map(re.escape, COMPRESSED))
     rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
-    found = []
+    found: list[tuple[float, str, int]] = []
     for place in (folder, os.path.join(folder, "archive")):
         try:
             with os.scandir(place) as entries:
                 names = [entry for entry in entries if rotated.fullmatch(entry.name)]
-                found += [(entry.stat().st_mtime, entry.path, entry.inode()) for entry in names]
         except OSError:
             continue
+        for entry in names:
+            try:
+                status = entry.stat()
+            except OSError:
+                # Gone since, or a link to nothing; that is no reason to pass over the others.
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, entry.path, status.st_ino))
     return sorted(found, reverse=True)
 
 
@@ -200,18 +221,17 @@ def _backward(descriptor: int, size: int) -> Iterator[Block]:
         # The line that a block begins with is complete only at the start of the file. Else it
         # goes with the block before; of a line of megabytes no more than the beginning is kept.
         cut = data.find(b"\n") + 1 if start else 0
-        if start and not cut:
-            # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
-            text = data.lstrip(b"\0")
-            if len(text) == len(data):
-                rest = (data + rest)[:LONGEST]
-            elif text + rest:
-                yield Block(end - len(text), 0, text + rest)
-                rest = b""
-        else:
+        if cut or not start:
             lead = os.pread(descriptor, min(LEAD, start + cut), max(0, start + cut - LEAD))
             yield Block(start + cut, len(lead), lead + data[cut:] + rest)
-            rest = data[:cut][:LONGEST]
+            data, rest = data[:cut], b""
+        # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
+        text = data.lstrip(b"\0")
+        if len(text) == len(data):
+            rest = (data + rest)[:LONGEST]
+        elif text or rest:
+            yield Block(start + len(data) - len(text), 0, text + rest)
+            rest = b""
         end = start
 
 
@@ -227,9 +247,10 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         codec = import_module(module)
     except ImportError:
         raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
-    damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
+    damaged: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
     offset = 0
     lead = rest = b""
+    inside = False
     try:
         with codec.open(file, "rb") as stream:
             while True:
@@ -240,9 +261,13 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
                     # A line of megabytes: its beginning is what matters.
                     cut = len(text) if len(text) >= 2 * BLOCK else 0
                 if cut:
-                    yield Block(offset, len(lead), lead + text[:cut])
+                    # What goes on with such a line is the beginning of none.
+                    begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
+                    if begin < cut:
+                        yield Block(offset + begin, len(lead), lead + text[begin:cut])
+                    inside = not text.endswith(b"\n", 0, cut)
                     offset += cut
-                    lead = text[:cut][-LEAD:]
+                    lead = b"" if inside else text[:cut][-LEAD:]
                 rest = text[cut:]
                 if not data:
                     return
@@ -325,7 +350,7 @@ def _look_for_kernel(block: Block, zero: float, scan: Scan, edges: tuple[log_lin
         if place < 0 or any(line.level is None or line.level >= INFO for line in found):
             break
         start = data.rfind(b"\n", 0, place) + 1
-        line = log_line.parse(data[start : data.find(b"\n", place) if b"\n" in data[place:] else None], scan.clock.now, zero)
+        line = log_line.parse(data[start : start + LONGEST].partition(b"\n")[0], scan.clock.now, zero)
         if line.message is not None:
             found.append(line)
         end = data.find(b"\n", place)
@@ -343,8 +368,9 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
         line = log_line.parse(raw, now, zero)
         said = line
         if line.repeats:
-            previous = next(_lines(data, start, -1), b"")
-            said = log_line.parse(previous, now, zero)
+            # A daemon says so again while the message goes on.
+            earlier = (log_line.parse(text, now, zero) for text in _lines(data, start, -1))
+            said = next((before for before in earlier if not before.repeats), log_line.NOTHING)
             if said.host != line.host:
                 continue
         found = None if said.message is None else classify(said.message)

@@ -25,11 +25,17 @@ def arguments() -> argparse.Namespace:
         "--scenario", metavar="NAME", action="append", choices=[*SCENARIOS],
         help="a scenario of the list; may be repeated; default: those of the quick run",
     )  # fmt: skip
-    parser.add_argument("--full", action="store_true", help="all kernels and all scenarios, not only those of the quick run")
-    parser.add_argument("--mutations", action="store_true", help="instead, show that each fault put into the package is noticed")
+    parser.add_argument(
+        "--full", action="store_true", help="all kernels and all scenarios, not only those of the quick run"
+    )
+    parser.add_argument(
+        "--mutations", action="store_true", help="instead, show that each fault put into the package is noticed"
+    )
     parser.add_argument("--capture", metavar="DIR", type=pathlib.Path, help="keep the captured fixture trees there")
     parser.add_argument("--refresh", action="store_true", help="look for newer images on the mirror")
-    parser.add_argument("--jobs", metavar="N", type=int, default=min(2, os.cpu_count() or 1), help="guests at a time; default: 2")
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=min(2, os.cpu_count() or 1), help="guests at a time; default: 2"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="print what every check said")
     return parser.parse_args()
 
@@ -45,14 +51,20 @@ def main() -> int:
     names = options.scenario or [name for name, scenario in SCENARIOS.items() if scenario.quick or options.full]
 
     def done(verdict: verdicts.Verdict) -> None:
-        print(f"{verdict.kernel} {verdict.scenario}: {verdict.result} ({verdict.seconds:.0f} s) {verdict.reason}", flush=True)
+        print(
+            f"{verdict.kernel} {verdict.scenario}: {verdict.result} ({verdict.seconds:.0f} s) {verdict.reason}",
+            flush=True,
+        )
         if options.verbose:
             for report in verdict.reports:
                 if "ran" in report:
-                    print(f"    $ {' '.join(map(str, report['ran']))}\n    {str(report['text']).strip()}")  # type: ignore[call-overload]
+                    command: list[str] = report["ran"]  # type: ignore[assignment]
+                    print(f"    $ {' '.join(command)}\n    {str(report['text']).strip()}")
 
     judged = verdicts.run(images, [SCENARIOS[name] for name in names], options.jobs, done)
-    releases = {name: image.name.removeprefix("vmlinuz-") for name, image in images.items() if isinstance(image, pathlib.Path)}
+    releases = {
+        name: image.name.removeprefix("vmlinuz-") for name, image in images.items() if isinstance(image, pathlib.Path)
+    }
     if options.capture:
         verdicts.save_captures(judged, releases, options.capture)
     columns = {kernel.name: kernel.name for kernel in kernels.KERNELS} | dict.fromkeys(images, "")
@@ -105,7 +117,8 @@ def mutations(images: dict[str, pathlib.Path | kernels.Missing], jobs: int) -> i
     def survives(mutation: Mutation) -> bool:
         verdict = verdicts.judge(name, image, SCENARIOS[mutation.scenario], mutation.apply(package))
         survived = verdict.result == verdicts.OK
-        print(f"{'SURVIVED' if survived else 'noticed'} by {mutation.scenario}: {mutation.name}\n    {verdict.reason[:200]}", flush=True)
+        seen = "SURVIVED" if survived else "noticed by"
+        print(f"{seen} {mutation.scenario}: {mutation.name}\n    {verdict.reason[:200]}", flush=True)
         return survived
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

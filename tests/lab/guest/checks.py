@@ -115,7 +115,9 @@ def orphans(*arguments: object) -> Said:
 
 def memory(*arguments: object) -> Said:
     """check_tcp_mem, with its numbers held against the kernel's."""
-    said = steady("check_tcp_mem", lambda: (kernel.pages(), kernel.pressure(), kernel.counter("PruneCalled")), *arguments)
+    said = steady(
+        "check_tcp_mem", lambda: (kernel.pages(), kernel.pressure(), kernel.counter("PruneCalled")), *arguments
+    )
     return said.expect_data(
         pages=kernel.pages(),
         bytes=kernel.pages() * 4096,

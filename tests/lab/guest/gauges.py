@@ -22,15 +22,19 @@ def idle() -> None:
     capture("00-idle")
     checks.orphans().expect(OK, f"0 orphans, 0.0 % of tcp_max_orphans {default}").expect_data(usage=0)
     said = checks.memory().expect(OK, f"({high} pages) that tcp_mem allows")
-    expect(f"pages={kernel.pages()};{pressure};{high * 9 // 10};0;{high} " in said.text, f"levels missing in {said.text}")
+    expect(
+        f"pages={kernel.pages()};{pressure};{high * 9 // 10};0;{high} " in said.text, f"levels missing in {said.text}"
+    )
     expect({"memory_pressure_ms", "usage"} <= set(said.perfdata), f"perfdata missing in {said.text}")
     said = checks.log("--no-state").expect(OK)
-    said.expect_data(hits=0, orphan_hits=0, memory_hits=0, unclear_hits=0, suppressed=0, aborts_on_memory=0, coverage=100)
+    said.expect_data(
+        hits=0, orphan_hits=0, memory_hits=0, unclear_hits=0, suppressed=0, aborts_on_memory=0, coverage=100
+    )
 
 
 @scenario(2, "orphans-climb")
 def orphans_climb() -> None:
-    """Orphans climb through 25, 50 and 100 % of tcp_max_orphans: each state begins where the kernel's number is passed."""
+    """Orphans climb through 25, 50 and 100 % of tcp_max_orphans: a state begins where the kernel's number is passed."""
     kernel.limit(128)
     with contextlib.ExitStack() as stack:
         climb = [
@@ -131,7 +135,7 @@ def _margins(limit: int) -> None:
 
 @contextlib.contextmanager
 def _hoard() -> Iterator[sockets.Sink]:
-    """Within it, connections that hold some thousand pages, with buffers that could take more; tcp_mem is out of the way."""
+    """Within it, connections that hold some thousand pages and could take more; tcp_mem is out of the way."""
     kernel.levels(1 << 20, 1 << 20, 1 << 20)
     sink = sockets.Sink(receive=0, send=0)
     sink.connect(12)
@@ -201,7 +205,9 @@ def memory_out_of_order() -> None:
         held = kernel.pages()
         kernel.levels(held // 4, held * 4, held * 3 // 4)
         _starve(sink)
-        checks.memory().expect(CRITICAL, "above the maximum", "out of order").expect_data(memory_pressures=0, under_pressure=0)
+        checks.memory().expect(CRITICAL, "above the maximum", "out of order").expect_data(
+            memory_pressures=0, under_pressure=0
+        )
         expect(kernel.lines() == 0, "the kernel logged live sockets")
         sink.close()
         kernel.wait(lambda: kernel.aborts() and kernel.lines(kernel.MEMORY), "orphans to be reset for memory")
@@ -253,4 +259,3 @@ while True:
     time.sleep(3600)
 """
 """Takes memory until so many bytes are available."""
-

@@ -51,12 +51,14 @@ def flood() -> None:
 
 @scenario(3, "limit-passed")
 def limit_passed() -> None:
-    """The limit is passed: orphan hits as a lower bound, the counter explains the rest, all numbers the kernel's own."""
+    """The limit is passed: orphan hits are a lower bound, the counter has the rest, all numbers the kernel's own."""
     checks.log(*STATE).expect(OK).expect_data(hits=0, aborts_on_memory=0)
     reset = pass_the_limit(state="15-orphans-over-limit-killed")
     lines = kernel.lines(kernel.ORPHANS)
     expect(0 < lines < reset, f"{lines} lines for {reset} resets: the limiter did not act")
-    said = checks.log(*STATE).expect(WARNING, f"at least {lines} messages about socket memory", f"cause: {lines} orphans")
+    said = checks.log(*STATE).expect(
+        WARNING, f"at least {lines} messages about socket memory", f"cause: {lines} orphans"
+    )
     said.expect("WARNING", f"the kernel reset {reset} sockets for lack of memory since", f"the log shows {lines}")
     said.expect_data(hits=lines, orphan_hits=lines, memory_hits=0, suppressed=0)
     said.expect_data(aborts_on_memory=kernel.aborts())
@@ -97,7 +99,7 @@ def spike() -> None:
 
 @scenario(8, "ring-wraps")
 def ring_wraps() -> None:
-    """A ring that wraps between two runs: with state nothing seen is lost or counted twice, without it the loss is said."""
+    """A ring that wraps between two runs: with state no hit is lost or counted twice, without it the loss is said."""
     # So long after boot that the window lies in the uptime.
     _sleep_until_uptime(2 * 3600)
     pass_the_limit()
@@ -126,7 +128,7 @@ def _sleep_until_uptime(seconds: float) -> None:
 
 @scenario(9, "child-namespace")
 def child_namespace() -> None:
-    """In a child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts show in the log only."""
+    """A child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts show in the log only."""
     limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
     checks.log(*STATE).expect(OK)
     with kernel.child_namespace():
@@ -150,8 +152,13 @@ def child_namespace() -> None:
         inside = kernel.aborts()
     kernel.limit(limit)
     lines = kernel.lines(kernel.ORPHANS)
-    expect(inside > 0 and lines > 0 and kernel.aborts() == 0, f"{inside} aborts inside, {kernel.aborts()} here, {lines} lines")
-    checks.log(*STATE).expect(WARNING).expect_data(hits=lines, orphan_hits=lines, aborts_on_memory=0).expect_not("the kernel reset")
+    expect(
+        inside > 0 and lines > 0 and kernel.aborts() == 0,
+        f"{inside} aborts inside, {kernel.aborts()} here, {lines} lines",
+    )
+    checks.log(*STATE).expect(WARNING).expect_data(hits=lines, orphan_hits=lines, aborts_on_memory=0).expect_not(
+        "the kernel reset"
+    )
     checks.orphans().expect(OK).expect_data(aborts_on_memory=0)
 
 

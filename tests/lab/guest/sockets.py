@@ -19,7 +19,9 @@ _ports = itertools.count(5000)
 class Sink:
     """A server that accepts connections in the kernel and reads nothing, and the clients that fill them."""
 
-    def __init__(self, address: str = "127.0.0.1", client: str = "127.0.0.1", receive: int = 4096, send: int = 8192) -> None:
+    def __init__(
+        self, address: str = "127.0.0.1", client: str = "127.0.0.1", receive: int = 4096, send: int = 8192
+    ) -> None:
         self.address = address
         self.client = client
         self.send = send

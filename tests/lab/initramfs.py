@@ -35,7 +35,7 @@ UNWANTED = (
 """Parts of the standard library that neither the package nor the guest imports."""
 
 UNWANTED_EXTENSIONS = (
-    "_test.*|xx.*|_tkinter|_sqlite3|_curses.*|_ssl|_hashlib|_decimal|_codecs_.*|_dbm|_gdbm|readline|_asyncio|audioop|nis"
+    "_test.*|xx.*|_tkinter|_sqlite3|_curses.*|_ssl|_hashlib|_decimal|_codecs_.*|_dbm|_gdbm|readline|_asyncio|nis"
 )
 """Extension modules likewise; most bring a library."""
 

@@ -128,7 +128,7 @@ def _sleep_until_uptime(seconds: float) -> None:
 
 @scenario(9, "child-namespace")
 def child_namespace() -> None:
-    """A child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts show in the log only."""
+    """A child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts are in the log only."""
     limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
     checks.log(*STATE).expect(OK)
     with kernel.child_namespace():

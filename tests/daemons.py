@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pathlib
 import pwd
@@ -29,6 +30,11 @@ class Account(NamedTuple):
     name: str
     uid: int
     gid: int
+
+    @property
+    def group(self) -> str:
+        """Name of its group."""
+        return grp.getgrgid(self.gid).gr_name
 
     @property
     def rights(self) -> dict[str, object]:

@@ -186,7 +186,8 @@ def agent_services_conf() -> str:
 /* tcp-headroom: the services of Linux hosts with an Icinga 2 agent, made by generate.py.
  *
  * Needs commands.conf, here and on the agent. vars.agent_endpoint of the host is the name of the
- * agent's endpoint, which executes the checks.
+ * agent's endpoint, which executes the checks. Icinga 2 wants such a host to have a zone: it has
+ * one if it is defined below zones.d.
  */
 """
     for service in SERVICES:

@@ -20,6 +20,8 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 SHARES = {OK: 1, WARNING: 30, CRITICAL: 95}
 """Orphans, and pages, of a limit of 100, by the state they mean to both gauges."""
 
+COUNTERS = ("TCPAbortOnMemory", "TCPMemoryPressures", "TCPMemoryPressuresChrono", "PruneCalled", "TCPRcvQDrop")
+
 MESSAGES = {
     OK: "Linux version",
     WARNING: "TCP: too many orphaned sockets",
@@ -46,7 +48,8 @@ class WatchedHost:
             (fresh / "sys/net/ipv4").mkdir(parents=True)
             share = SHARES[state]
             (fresh / "net/sockstat").write_text(f"TCP: inuse 5 orphan {share} tw 0 alloc 8 mem {share}\n")
-            (fresh / "net/netstat").write_text(f"TcpExt: TCPAbortOnMemory PruneCalled\nTcpExt: {state * 7} {state * 3}\n")
+            counted = " ".join(str(number * state) for number in range(len(COUNTERS)))
+            (fresh / "net/netstat").write_text(f"TcpExt: {' '.join(COUNTERS)}\nTcpExt: {counted}\n")
             (fresh / "net/protocols").write_text("protocol size sockets memory press\nTCP 2304 1 309 no\n")
             (fresh / "sys/net/ipv4/tcp_max_orphans").write_text("100\n")
             (fresh / "sys/net/ipv4/tcp_mem").write_text("10\t20\t100\n")

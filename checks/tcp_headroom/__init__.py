@@ -10,6 +10,8 @@ the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``log_file`` (three sources) with ``log_line`` (formats of a
                  line), ``clock``; each source returns a ``log_view``, and
                  ``kernel_log`` chooses between them
+between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
+                 the log), ``abort_growth`` (the counter since then)
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

@@ -1,17 +1,32 @@
 """check_tcp_kernel_log: has the kernel complained about socket memory lately?
 
-Takes what ``kernel_log`` found in a lookback window, so that a hit stays visible
-over soft states and clears by itself, and adds TCPAbortOnMemory from
-``netstat``. Hits are a lower bound: the kernel prints at most ten lines in five
-seconds.
+Takes what ``kernel_log`` finds in a lookback window, so that a hit stays visible
+over soft states and clears by itself, and joins it with what earlier runs knew
+(``log_memory``). Hits are a lower bound: the kernel prints at most ten lines in
+five seconds. So they are compared with the growth of TCPAbortOnMemory
+(``abort_growth``), which is exact but per network namespace; where no log can be
+read, that growth alone is judged, and the status line says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import time
 
-from tcp_headroom import clock, kernel_log, kernel_messages, log_view, netstat, plugin, wording
+from tcp_headroom import (
+    abort_growth,
+    clock,
+    kernel_log,
+    kernel_messages,
+    log_memory,
+    log_view,
+    netstat,
+    plugin,
+    state,
+    wording,
+)
 from tcp_headroom.blind import Blind
 
 import nagiosplugin  # after plugin, which says when it is missing
@@ -26,6 +41,7 @@ NEXT_STEPS = {
     "memory_hits": "see check_tcp_mem -v; find which sockets hold the memory (ss -tm), or raise net.ipv4.tcp_mem",
     "hits": "see check_tcp_orphans -v; find the service that closes with unsent data (ss -tan state fin-wait-1), "
     "or raise net.ipv4.tcp_max_orphans",
+    "unexplained": "see check_tcp_orphans -v and check_tcp_mem -v; let the check read the kernel log for the cause",
 }
 
 LABELS = {
@@ -64,15 +80,21 @@ def build_parser() -> plugin.Parser:
         "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
         help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
     )  # fmt: skip
+    parser.add_argument(
+        "--state-dir", metavar="DIR",
+        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
+        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
+    )  # fmt: skip
+    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
     return parser
 
 
 def duration(text: str) -> tuple[str, int]:
     """An option's type: a duration as written and in seconds."""
-    match = re.fullmatch("([0-9]{1,6})([smhd])", text, re.ASCII)
-    if not match or int(match[1]) < 1:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in UNITS):
         raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
-    return text, int(match[1]) * UNITS[match[2]]
+    return text, int(number) * UNITS[unit]
 
 
 def percentage(text: str) -> float:
@@ -100,59 +122,137 @@ def request(parser: plugin.Parser, arguments: argparse.Namespace) -> kernel_log.
     if len(journal) > 1:
         parser.error("--journal-file and --journal-dir name two journals")
     source = kinds.pop() if kinds else "auto"
-    return kernel_log.Request(source, arguments.kmsg or "/dev/kmsg", journal, arguments.file or [], arguments.log_host)
+    return kernel_log.Request(source, arguments.kmsg or kernel_log.DEVICE, journal, arguments.file or [], arguments.log_host)
 
 
 class KernelLog(nagiosplugin.Resource):
-    """What the log and the counter say; what could not be read is None."""
+    """What the log, the counter and earlier runs say; what could not be read is None."""
 
-    def __init__(self, root: str, asked: kernel_log.Request, lookback: tuple[str, int], min_coverage: float) -> None:
-        self.root = root
+    def __init__(self, arguments: argparse.Namespace, asked: kernel_log.Request) -> None:
+        self.root: str = arguments.procfs
         self.asked = asked
+        lookback: tuple[str, int] = arguments.lookback
         self.lookback, self.seconds = lookback
-        self.min_coverage = min_coverage
-        self.clock = clock.read()
+        self.min_coverage: float = arguments.min_coverage
+        self.state_dir: str | None = None if arguments.no_state else arguments.state_dir
+        self.remembers = not arguments.no_state and (self.state_dir is not None or self.root == "/proc")
+        self.patience = arguments.timeout / 4
+        self.clock = clock.read(self.root)
         self.view: log_view.View | None = None
-        self.aborts: int | None = None
-        self.refused: list[str] = []
-        self.left_out: list[str] = []
+        self.sample: abort_growth.Sample | None = None
+        self.watch: abort_growth.Watch | None = None
+        self.unreadable = ""
+        self.notes: list[str] = []
 
     @property
     def window(self) -> log_view.Window:
         return log_view.Window(self.clock.now - self.seconds, self.clock.now)
 
     @property
+    def start(self) -> float:
+        """The beginning of the window on CLOCK_BOOTTIME; negative where the boot lies inside."""
+        return float(self.clock.boottime - self.seconds)
+
+    @property
+    def by_counter(self) -> bool:
+        """Whether the counter stands in for a log that cannot be read."""
+        return bool(self.unreadable) and self.asked.source == "auto" and self.sample is not None
+
+    @property
     def coverage(self) -> float:
         """Share of the window that was seen, in percent."""
+        if self.by_counter and self.sample and self.watch:
+            # Nothing was reset since boot, or all since a boot inside the window: both need no second sample.
+            if self.sample.value == 0 or self.start <= 0:
+                return 100.0
+            return min(100.0, 100 * float(self.clock.boottime - self.watch.since) / self.seconds)
         return log_view.coverage(self.view, self.window) if self.view else 0.0
 
-    def total(self, *causes: str) -> int:
-        """The messages seen of these causes."""
-        return sum(event.count for event in self.view.events if event.cause in causes) if self.view else 0
+    @property
+    def comparable(self) -> bool:
+        """Whether log and counter belong to one host, as far as the options tell."""
+        return bool(self.asked.local == (self.root == "/proc"))
+
+    @property
+    def growth(self) -> list[abort_growth.Span]:
+        """The resets counted in spans that reach into the window."""
+        if self.sample is None or self.watch is None:
+            return []
+        if self.by_counter and self.start <= 0 and self.sample.value:
+            return [abort_growth.Span(0.0, self.clock.boottime, self.sample.value)]
+        return abort_growth.within(self.watch, self.start)
+
+    def hits(self, *causes: str, since: float | None = None) -> int:
+        """The messages seen of these causes, of all if none is named, since the window began or since ``since``."""
+        start = self.window.start if since is None else since
+        wanted = causes or kernel_messages.CAUSES
+        events = self.view.events if self.view else []
+        return sum(event.count for event in events if event.cause in wanted and event.when >= start)
+
+    @property
+    def unexplained(self) -> int:
+        """Resets counted that the log has no message for."""
+        if not self.growth or not (self.comparable or self.by_counter):
+            return 0
+        # A message is printed just before its reset is counted.
+        logged = self.hits(since=self.clock.booted + self.growth[0].start - 1)
+        return max(0, sum(span.count for span in self.growth) - logged)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         try:
-            self.aborts = netstat.read(self.root)["TCPAbortOnMemory"]
-            yield nagiosplugin.Metric("aborts_on_memory", self.aborts, "c", context="gauge")
+            value = netstat.read(self.root)["TCPAbortOnMemory"]
+            self.sample = abort_growth.Sample(self.clock.boot, namespace(self.root), self.clock.boottime, value)
+            yield nagiosplugin.Metric("aborts_on_memory", value, "c", context="gauge")
         except KeyError:
-            self.left_out.append(f"aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
+            self.notes.append(f"left out, aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
         except Blind as reason:
-            self.left_out.append(f"aborts_on_memory: {reason}")
+            self.notes.append(f"left out, aborts_on_memory: {reason}")
         try:
-            self.view, self.refused = kernel_log.look(self.asked, self.clock, self.window)
-        except Blind as reason:
-            self.refused = reason.args[1]
-            yield plugin.blind(f"cannot see the kernel log: {reason.args[0]}")
-            return
+            self.look()
         except nagiosplugin.Timeout as limit:
             yield plugin.blind(f"gave up after {limit} while reading the kernel log; allow more time with -t, or shorten --lookback")
             return
-        yield nagiosplugin.Metric("hits", self.total(*kernel_messages.CAUSES), min=0, context="hits")
-        for cause in kernel_messages.CAUSES:
-            context = "memory_hits" if cause == kernel_messages.MEMORY else "gauge"
-            yield nagiosplugin.Metric(LABELS[cause], self.total(cause), min=0, context=context)
-        yield nagiosplugin.Metric("suppressed", self.total(log_view.SUPPRESSED), min=0, context="gauge")
-        yield nagiosplugin.Metric("coverage", self.coverage, "%", min=0, max=100, context="coverage")
+        if self.unreadable and not self.by_counter:
+            yield plugin.blind(f"cannot see the kernel log: {self.unreadable}")
+        if self.view:
+            yield nagiosplugin.Metric("hits", self.hits(), min=0, context="hits")
+            for cause, label in LABELS.items():
+                context = "memory_hits" if cause == kernel_messages.MEMORY else "gauge"
+                yield nagiosplugin.Metric(label, self.hits(cause), min=0, context=context)
+            yield nagiosplugin.Metric("suppressed", self.hits(log_view.SUPPRESSED), min=0, context="gauge")
+        if self.view or self.by_counter:
+            yield nagiosplugin.Metric("coverage", self.coverage, "%", min=0, max=100, context="coverage")
+            yield nagiosplugin.Metric("unexplained", self.unexplained, context="unexplained")
+
+    def look(self) -> None:
+        """Read the log, and join it and the counter with what earlier runs knew."""
+        path = None
+        if self.remembers:
+            try:
+                path = state.directory(self.state_dir)
+            except Blind as reason:
+                self.notes.append(f"nothing is remembered between runs: {reason}")
+        begin = log_memory.earliest(path, self.sample, self.start)
+        reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
+        refused: list[str] = []
+        try:
+            self.view, refused = kernel_log.look(self.asked, self.clock, self.window, reach)
+        except Blind as reason:
+            self.unreadable, refused = reason.args
+        self.notes += [f"not used: {reason}" for reason in refused]
+        found = log_memory.consult(
+            path, self.patience, f"{self.lookback} {self.asked.key}", self.view, self.sample, self.clock, self.window
+        )
+        self.view, self.watch = found.view, found.watch
+        self.notes += found.notes
+
+
+def namespace(root: str) -> str:
+    """What tells the network namespace whose counters ``root`` shows from others."""
+    try:
+        return f"{root} {os.stat(os.path.join(root, 'self/ns/net')).st_ino}"
+    except (OSError, ValueError):
+        return root
 
 
 class Hits(plugin.Gauge):
@@ -163,42 +263,75 @@ class Hits(plugin.Gauge):
         self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        state = plugin.judge(metric, *self.limits).state
-        return nagiosplugin.Result(state, None, metric)
+        return nagiosplugin.Result(plugin.judge(metric, *self.limits).state, None, metric)
 
 
-class Coverage(plugin.Gauge):
-    """UNKNOWN when too little of the window was seen and nothing found in it."""
+class Unexplained(nagiosplugin.Context):
+    """WARNING when sockets were reset that the log has no message for."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, KernelLog)
-        if metric.value >= resource.min_coverage or resource.total(*kernel_messages.CAUSES):
+        if not metric.value:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(
-            nagiosplugin.Unknown,
-            f"that is less than the {wording.number(resource.min_coverage)} % of --min-coverage; shorten --lookback, enlarge "
-            "the ring (log_buf_len), or let the check read the journal",
-            metric,
-        )
+        return nagiosplugin.Result(nagiosplugin.Warn, None if resource.by_counter else resets(resource), metric)
+
+
+class Coverage(plugin.Gauge):
+    """UNKNOWN when too little of the window was seen, and nothing was found in it."""
+
+    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        assert isinstance(resource, KernelLog)
+        if metric.value >= resource.min_coverage or resource.hits() or resource.unexplained:
+            return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
+        if resource.by_counter:
+            remedy = "wait for more runs, or " + resource.unreadable.rpartition("; ")[2]
+        else:
+            remedy = "shorten --lookback, or let the check read a log that reaches further back"
+        least = wording.number(resource.min_coverage)
+        return nagiosplugin.Result(nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric)
+
+
+def moment(when: float, now: float) -> str:
+    """A time of day, with the date where it is not within the last day, in local time."""
+    return time.strftime("%H:%M" if 0 <= now - when < 86400 else "%Y-%m-%d %H:%M", time.localtime(when))
+
+
+def resets(seen: KernelLog) -> str:
+    """What the counter says, beside what the log says."""
+    total = sum(span.count for span in seen.growth)
+    when = seen.clock.booted + seen.growth[0].start
+    text = f"the kernel reset {wording.count(total, 'socket')} for lack of memory since {moment(when, seen.clock.now)}"
+    return text if seen.by_counter else f"{text}, the log shows {seen.hits(since=when - 1)}"
 
 
 def facts(seen: KernelLog) -> str:
     """The first sentence of the status line."""
+    window = f"in the last {seen.lookback}"
+    if seen.by_counter:
+        text = resets(seen) if seen.growth else f"no socket was reset for lack of memory {window}"
+        text += ", judged by the counter of this network namespace"
+        if seen.coverage < 100:
+            text += f", watched for {wording.percent(seen.coverage)} of that time"
+        if seen.hits():
+            text += f"; earlier runs saw {wording.count(seen.hits(), 'message')} about socket memory"
+        # With the remedy: a check that cannot see its log must not look healthy.
+        return f"{text}; the kernel log is not readable: {seen.unreadable}"
     if not seen.view:
         return ""
-    hits = seen.total(*kernel_messages.CAUSES)
-    window = f"in the last {seen.lookback}"
+    hits = seen.hits()
     if hits:
         latest = max(event.when for event in seen.view.events if event.cause != log_view.SUPPRESSED)
-        causes = [f"{seen.total(cause)} {cause}" for cause in kernel_messages.CAUSES if seen.total(cause)]
-        ago = wording.age(seen.clock.now - latest)
-        text = f"at least {wording.count(hits, 'message')} about socket memory {window}, cause: {', '.join(causes)}; the last {ago}"
+        causes = ", ".join(f"{seen.hits(cause)} {cause}" for cause in kernel_messages.CAUSES if seen.hits(cause))
+        text = (
+            f"at least {wording.count(hits, 'message')} about socket memory {window}, the last "
+            f"{wording.age(seen.clock.now - latest)}; cause: {causes}"
+        )
     else:
         text = f"no message about socket memory {window}"
     text += f"; read from {wording.path(seen.view.source)}"
     if seen.coverage < 100:
         text += f", which shows {wording.percent(seen.coverage)} of that time"
-    swallowed = seen.total(log_view.SUPPRESSED)
+    swallowed = seen.hits(log_view.SUPPRESSED)
     if swallowed:
         text += f"; {wording.count(swallowed, 'further kernel network message')}, of any kind, swallowed by the rate limit"
     return text
@@ -211,17 +344,20 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             "Hits are a lower bound: the kernel prints at most ten such lines in five seconds, shared with all its other "
             "network messages. Each stands for at least one connection that was reset."
         )
+        shown = wording.path(seen.view.source)
+        yield f"{shown} has seen everything since {moment(seen.view.since, seen.clock.now)}"
         for note in seen.view.notes:
-            yield f"{wording.path(seen.view.source)}: {note}"
-    for reason in seen.refused:
-        yield f"not used: {reason}"
-    if seen.aborts is not None:
+            yield f"{shown}: {note}"
+    if seen.sample:
         yield (
-            f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it began; "
+            f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it began; "
             "unlike the log it misses none, but it does not see other namespaces."
         )
-    for reason in seen.left_out:
-        yield f"left out, {reason}"
+        if seen.growth:
+            yield resets(seen)
+        if not seen.comparable:
+            yield "the counter is not compared with this log, which may be that of another host"
+    yield from seen.notes
 
 
 @plugin.guarded(NAME)
@@ -229,7 +365,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
-    seen = KernelLog(arguments.procfs, request(parser, arguments), arguments.lookback, arguments.min_coverage)
+    seen = KernelLog(arguments, request(parser, arguments))
     none = nagiosplugin.Range("0")
     plugin.run(
         NAME,
@@ -238,6 +374,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plugin.Gauge("gauge"),
         Hits("hits", arguments.warning or none, arguments.critical),
         Hits("memory_hits", None, None if arguments.critical else none),
+        Unexplained("unexplained"),
         Coverage("coverage"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
     )

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections import namedtuple
 
+from tcp_headroom import procfs, wording
+from tcp_headroom.blind import Blind
 
-class Clock(namedtuple("Clock", "now monotonic boottime")):
-    """One moment on three clocks, in seconds."""
+BOOT_ID = "sys/kernel/random/boot_id"
+
+
+class Clock(namedtuple("Clock", "now monotonic boottime boot", defaults=[""])):
+    """One moment on three clocks, in seconds, and the boot it belongs to."""
 
     __slots__ = ()
     now: float
@@ -16,6 +21,8 @@ class Clock(namedtuple("Clock", "now monotonic boottime")):
     """Since boot, suspend not counted: what the stamps of printk follow."""
     boottime: float
     """Since boot, suspend included."""
+    boot: str
+    """The boot id as the journal writes it, 32 hexadecimal digits; empty if unknown."""
 
     @property
     def booted(self) -> float:
@@ -31,6 +38,10 @@ class Clock(namedtuple("Clock", "now monotonic boottime")):
         return self.now - (self.monotonic - seconds)
 
 
-def read() -> Clock:
-    """The present moment."""
-    return Clock(time.time(), time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME))
+def read(root: str) -> Clock:
+    """The present moment; the boot id is that of the /proc tree at ``root``."""
+    try:
+        boot = procfs.read(root, BOOT_ID).strip().replace("-", "")
+    except Blind:
+        boot = ""
+    return Clock(time.time(), time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), wording.clean(boot, 32))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tcp_headroom.clock import Clock
     from tcp_headroom.log_view import Window
 
+DEVICE = "/dev/kmsg"
+"""The kernel's ring."""
+
 BOOT_TIME = 300.0
 """Within so many seconds after the boot a log daemon has taken in the ring since the boot."""
 
@@ -40,6 +43,16 @@ class Request(namedtuple("Request", "source kmsg journal files host")):
     host: str | None
     """In files, count only lines of this host."""
 
+    @property
+    def local(self) -> bool:
+        """Whether the log is this host's own: nothing was named that may be another's."""
+        return self.kmsg == DEVICE and not (self.journal or self.files or self.host)
+
+    @property
+    def key(self) -> str:
+        """The same for the same request."""
+        return repr(tuple(self))
+
 
 class Look(namedtuple("Look", "view refused")):
     """The view chosen, and why others were not."""
@@ -50,35 +63,29 @@ class Look(namedtuple("Look", "view refused")):
     """One sentence for each source passed over."""
 
 
-def look(request: Request, clock: Clock, window: Window) -> Look:
-    """The view to believe.
+def look(request: Request, clock: Clock, window: Window, reach: Window) -> Look:
+    """The view to believe about ``window``, with what it shows of ``reach``, which may begin earlier.
 
     Raises ``Blind`` if no source can be believed; its first argument is the reason
     for the status line, its second a list of all.
     """
     best: View | None = None
     refused: list[str] = []
-    for source in _sources(request, clock, window):
+    for source in _sources(request, clock, reach):
         try:
             view = source()
         except Blind as reason:
             refused.append(str(reason))
             continue
-        if view.since <= window.start:
-            if best:
-                refused.append(_shorter(best, window))
-            return Look(view, refused)
         if best is None or view.since < best.since - BOOT_TIME:
             best, view = view, best or view
         if view is not best:
-            refused.append(_shorter(view, window))
+            refused.append(f"{view.source} shows {coverage(view, window):.0f} % of the window")
+        if best.since <= window.start:
+            break
     if best is None:
         raise Blind(refused[0], refused)
     return Look(best, refused)
-
-
-def _shorter(view: View, window: Window) -> str:
-    return f"{view.source} shows {coverage(view, window):.0f} % of the window"
 
 
 def _sources(request: Request, clock: Clock, window: Window) -> Iterator[Callable[[], View]]:

@@ -12,6 +12,7 @@ cut where a log loses data.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import namedtuple
 
@@ -37,32 +38,36 @@ class Text(namedtuple("Text", "pattern cause kernels")):
 
 FAMILY = (
     Text(r"TCP: too many orphaned", ORPHANS, "Linux 3.3 and later, tcp_check_oom"),
-    Text(r"TCP: out of memory", MEMORY, "Linux 3.3 and later, tcp_check_oom"),
+    Text(r"TCP: out of mem", MEMORY, "Linux 3.3 and later, tcp_check_oom"),
     Text(r"TCP: too many of orphaned", UNCLEAR, "Linux 2.6.11 to 3.2, tcp_close; OpenVZ adds the container"),
     Text(r"Out of socket mem", UNCLEAR, "Linux 2.6.11 to 3.2, tcp_out_of_resources"),
     Text(r"Orphaned socket dropped \(", UNCLEAR, "OpenVZ 2.6.18, tcp_out_of_resources"),
     Text(r"Fatal resource shortage: (?:numtcpsock|tcpsndbuf|tcprcvbuf)\b", UNCLEAR, "OpenVZ, user beancounters"),
     Text(r"MPTCP: too many (?:of )?orphaned", UNCLEAR, "out-of-tree MPTCP, before tcp_check_oom"),
-    Text(r"MPTCP: out of memory: force closing", UNCLEAR, "out-of-tree MPTCP, tcp_check_oom says either"),
+    Text(r"MPTCP: out of memory: force clos", UNCLEAR, "out-of-tree MPTCP, tcp_check_oom says either"),
 )
 
-_FAMILY = re.compile("|".join(f"({text.pattern})" for text in FAMILY), re.ASCII)
-
-_SUPPRESSED = re.compile(
+_SUPPRESSED = (
     # 2.6.35 and later; 2.6.27 to 2.6.32 and 2.6.26; up to 2.6.24.
     r"(?:(?:net_ratelimit|__ratelimit): ([0-9]{1,10}) callbacks suppressed"
     r"|__ratelimit: ([0-9]{1,10}) messages suppressed"
-    r"|printk: ([0-9]{1,10}) messages suppressed\.)\s*$",
-    re.ASCII,
+    r"|printk: ([0-9]{1,10}) messages suppressed\.)\s*$"
 )
 
-NEEDLES = (b"TCP: ", b"Out of socket", b"Orphaned socket", b"Fatal resource shortage", b"s suppressed")
+NEEDLES = (b"TCP: too many", b"TCP: out of mem", b"Out of socket", b"Orphaned socket", b"Fatal resource", b"s suppressed")
 """Every message that ``cause`` or ``suppressed`` accept contains one of these, whatever its end suffered."""
+
+
+# Compiled at the first message that may be of the family, which most runs never see.
+@functools.lru_cache(maxsize=None)
+def _compiled() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    family = "|".join(f"({text.pattern})" for text in FAMILY)
+    return re.compile(family, re.ASCII), re.compile(_SUPPRESSED, re.ASCII)
 
 
 def cause(message: str) -> str | None:
     """The cause named by a kernel message, None if it is not of the family."""
-    match = _FAMILY.match(message)
+    match = _compiled()[0].match(message)
     return FAMILY[(match.lastindex or 1) - 1].cause if match else None
 
 
@@ -72,5 +77,5 @@ def suppressed(message: str) -> int | None:
     N counts attempts of any network message since the limiter last spoke, however
     long ago (``___ratelimit``, lib/ratelimit.c).
     """
-    match = _SUPPRESSED.match(message)
+    match = _compiled()[1].match(message)
     return int(match[match.lastindex or 1]) if match else None

@@ -20,7 +20,7 @@ from collections import namedtuple
 
 from tcp_headroom import kernel_messages, wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log_view import Event, View, classify
+from tcp_headroom.log_view import KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,17 +29,12 @@ if TYPE_CHECKING:
     from tcp_headroom.clock import Clock
     from tcp_headroom.log_view import Window
 
-DEVICE = "/dev/kmsg"
 DEVICE_NUMBER = (1, 11)
 
 RECORD = 8192
 """Room for one record in bytes; the kernel says EINVAL to less than it needs."""
 CAPTURE = 64 << 20
 """Most that is read of a capture, in bytes; rings have 16 KiB to 32 MiB."""
-
-_RECORD = re.compile(rb"([0-9]{1,10}),([0-9]{1,20}),([0-9]{1,20})(?:,[^;\n]*)?;([^\n]*)", re.ASCII)
-_ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
-
 
 class Record(namedtuple("Record", "priority seq usec text")):
     """One record of the ring."""
@@ -62,11 +57,15 @@ def parse(line: bytes) -> Record | None:
 
     Bytes escaped as ``\\xNN`` are restored; what is not UTF-8 becomes U+FFFD.
     """
-    match = _RECORD.match(line)
-    if not match:
+    head, semicolon, text = line.partition(b";")
+    numbers = head.split(b",", 3)[:3]
+    if not semicolon or len(numbers) < 3 or not all(number.isdigit() and len(number) <= 20 for number in numbers):
         return None
-    text = _ESCAPE.sub(lambda code: bytes((int(code[1], 16),)), match[4])
-    return Record(int(match[1]), int(match[2]), int(match[3]), text.decode("utf-8", "replace"))
+    text = text.partition(b"\n")[0]
+    if b"\\x" in text:
+        text = re.sub(rb"\\x([0-9a-fA-F]{2})", lambda code: bytes((int(code[1], 16),)), text)
+    priority, seq, usec = map(int, numbers)
+    return Record(priority, seq, usec, text.decode("utf-8", "replace"))
 
 
 class Ring(namedtuple("Ring", "first last records complete capture_time")):
@@ -135,8 +134,10 @@ def _capture(descriptor: int) -> Iterator[bytes]:
 
 
 def _ring(lines: list[bytes], capture_time: float | None) -> Ring:
-    # Most records are of no interest: parsing all would cost more than reading them.
-    wanted = (line for line in lines if any(needle in line for needle in kernel_messages.NEEDLES))
+    # Most rings hold nothing of interest: parsing all records would cost more than reading them.
+    everything = b"\n".join(lines)
+    needles = [needle for needle in kernel_messages.NEEDLES if needle in everything]
+    wanted = (line for line in lines if any(needle in line for needle in needles)) if needles else ()
     records = [record for record in map(parse, wanted) if record]
     first = next((record for record in map(parse, lines) if record), None)
     last = next((record for record in map(parse, reversed(lines)) if record), None)
@@ -173,7 +174,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     the ring has not wrapped; with a gap, only since its newest, as what is missing
     may lie anywhere.
     A capture has no clock of its own: its newest record is taken to be as old as
-    the file.
+    the file, and nothing after it was seen.
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
@@ -181,22 +182,14 @@ def view(path: str, clock: Clock, window: Window) -> View:
     zero = clock.of_uptime(0)
     if ring.capture_time is not None:
         zero = ring.capture_time - ring.last.usec / 1e6
-    boot = boot_id() if ring.capture_time is None else "capture"
+    boot = clock.boot if ring.capture_time is None else "capture"
     events = []
     for record in ring.records:
         found = classify(record.text) if record.from_kernel else None
         when = zero + record.usec / 1e6
         if found and when >= window.start:
-            events.append(Event(when, *found, f"{boot}/{record.usec}"))
+            events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
     oldest = ring.first if ring.complete else ring.last
     notes = [] if ring.complete else ["records are missing between its oldest and its newest"]
-    return View(path, events, zero + oldest.usec / 1e6, notes, from_boot=oldest.seq == 0)
+    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0, ring.capture_time)
 
-
-def boot_id() -> str:
-    """This boot's identity as the journal writes it, 32 hexadecimal digits; empty if unknown."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read(64).strip().replace("-", "")
-    except (OSError, ValueError):
-        return ""

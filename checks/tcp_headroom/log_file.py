@@ -84,6 +84,7 @@ class Scan:
 
     @property
     def done(self) -> bool:
+        """Whether nothing older can add to what is known."""
         return self.reached and self.info
 
 
@@ -95,14 +96,21 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
     """
     scan = Scan(clock, window, host)
     notes: list[str] = []
-    with _open(path) as file:
-        status = os.fstat(file.fileno())
-        _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
-    seen = {(status.st_dev, status.st_ino)}
+    seen: set[tuple[int, int]] = set()
+    try:
+        with _open(path) as file:
+            status = os.fstat(file.fileno())
+            seen.add((status.st_dev, status.st_ino))
+            _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
+    except Blind:
+        if not _between(path, window):
+            raise
     # A rotation under the reader renames what was listed; listing again finds it.
-    for _attempt in range(3):
-        if scan.done or not _read_siblings(path, seen, scan, notes):
-            break
+    listed: list[tuple[float, str, int]] = []
+    live_suffices = scan.done
+    while not live_suffices and listed != (siblings := _siblings(path)):
+        listed = siblings
+        _read_siblings(siblings, seen, scan, notes)
     _refuse_sightless(wording.path(path), scan)
     others = sorted(name for name in scan.hosts if name != host)
     if others:
@@ -137,29 +145,52 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
-def _siblings(path: str) -> list[str]:
-    """The rotated forms of ``path``, newest first: ``.1``, ``.2.gz``, dateext names, also in ``archive/``."""
+def _between(path: str, window: Window) -> bool:
+    """Whether ``path`` was rotated away within the window and no line has made a new one since."""
+    try:
+        siblings = _siblings(path)
+        return not os.path.lexists(path) and bool(siblings) and siblings[0][0] >= window.start - SLACK
+    except ValueError:
+        return False
+
+
+def _siblings(path: str) -> list[tuple[float, str, int]]:
+    """Time, name and inode of the rotated forms of ``path``, newest first.
+
+    That is ``.1``, ``.2.gz`` and dateext names, beside it and in ``archive/``.
+    """
     folder, name = os.path.split(os.path.realpath(path))
     endings = "|".join(map(re.escape, COMPRESSED))
     rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
-    found = []
+    found: list[tuple[float, str, int]] = []
     for place in (folder, os.path.join(folder, "archive")):
         try:
             with os.scandir(place) as entries:
-                found += [(entry.stat().st_mtime, entry.path) for entry in entries if rotated.fullmatch(entry.name)]
+                names = [entry for entry in entries if rotated.fullmatch(entry.name)]
         except OSError:
             continue
-    return [sibling for _time, sibling in sorted(found, reverse=True)]
+        for entry in names:
+            try:
+                status = entry.stat()
+            except OSError:
+                # Gone since, or a link to nothing; that is no reason to pass over the others.
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime, entry.path, status.st_ino))
+    return sorted(found, reverse=True)
 
 
-def _read_siblings(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> bool:
-    """Read rotated files, newest first, until the window is covered; whether there was one not seen before."""
-    new = False
-    names = _siblings(path)
-    for name in names:
+def _read_siblings(siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+    """Read the rotated files that were written to within the window, newest first."""
+    names = {name for _time, name, _inode in siblings}
+    for written, name, _inode in siblings:
+        outside = written < scan.window.start - SLACK
+        scan.reached = scan.reached or outside
+        if outside and scan.info:
+            continue
         stem, ending = os.path.splitext(name)
         # While it is being compressed, the complete file stands beside the incomplete one.
-        if scan.done or (ending in COMPRESSED and stem in names):
+        if ending in COMPRESSED and stem in names:
             continue
         try:
             with _open(name) as file:
@@ -167,19 +198,14 @@ def _read_siblings(path: str, seen: set[tuple[int, int]], scan: Scan, notes: lis
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                new = True
-                if status.st_mtime < scan.window.start - SLACK:
-                    scan.reached = True
-                    if scan.info:
-                        continue
                 compressed = ending in COMPRESSED
                 blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
-                _read(blocks, status.st_mtime, scan)
+                _read(blocks, status.st_mtime, scan, from_end=not compressed)
         except Blind as reason:
-            notes.append(str(reason))
+            if os.path.lexists(name):
+                notes.append(str(reason))
             # Whatever is older is not connected with what was seen.
-            return False
-    return new
+            return
 
 
 def _backward(descriptor: int, size: int) -> Iterator[Block]:
@@ -195,12 +221,17 @@ def _backward(descriptor: int, size: int) -> Iterator[Block]:
         # The line that a block begins with is complete only at the start of the file. Else it
         # goes with the block before; of a line of megabytes no more than the beginning is kept.
         cut = data.find(b"\n") + 1 if start else 0
-        if start and not cut:
-            rest = (data + rest)[:LONGEST]
-        else:
+        if cut or not start:
             lead = os.pread(descriptor, min(LEAD, start + cut), max(0, start + cut - LEAD))
             yield Block(start + cut, len(lead), lead + data[cut:] + rest)
-            rest = data[:cut][:LONGEST]
+            data, rest = data[:cut], b""
+        # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
+        text = data.lstrip(b"\0")
+        if len(text) == len(data):
+            rest = (data + rest)[:LONGEST]
+        elif text or rest:
+            yield Block(start + len(data) - len(text), 0, text + rest)
+            rest = b""
         end = start
 
 
@@ -219,6 +250,7 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
     damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
     offset = 0
     lead = rest = b""
+    inside = False
     try:
         with codec.open(file, "rb") as stream:
             while True:
@@ -229,9 +261,13 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
                     # A line of megabytes: its beginning is what matters.
                     cut = len(text) if len(text) >= 2 * BLOCK else 0
                 if cut:
-                    yield Block(offset, len(lead), lead + text[:cut])
+                    # What goes on with such a line is the beginning of none.
+                    begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
+                    if begin < cut:
+                        yield Block(offset + begin, len(lead), lead + text[begin:cut])
+                    inside = not text.endswith(b"\n", 0, cut)
                     offset += cut
-                    lead = text[:cut][-LEAD:]
+                    lead = b"" if inside else text[:cut][-LEAD:]
                 rest = text[cut:]
                 if not data:
                     return
@@ -239,10 +275,11 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
 
 
-def _read(blocks: Iterator[Block], written: float, scan: Scan) -> None:
-    """Take in one file, last written at ``written``, until it has no more to add."""
+def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True) -> None:
+    """Take in one file, last written at ``written``; ``from_end``: until it has no more to add."""
     events: list[Event] = []
     zero: float | None = None
+    reached = False
     searched = 0
     try:
         for block in blocks:
@@ -251,19 +288,19 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan) -> None:
             first, last = _edges(block, scan.clock.now, zero)
             if scan.newest is None:
                 scan.newest = last
-            if not scan.reached:
+            if not (reached and from_end):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))
                 searched += len(block.data)
-            if first.when is not None and last.when is not None:
+            if first.when is not None:
                 scan.since = min(scan.since, first.when)
-                if max(first.when, last.when) < scan.window.start - SLACK:
-                    scan.reached = True
-            if scan.done or searched > SEARCHED:
+                reached = reached or first.when < scan.window.start - SLACK
+            if from_end and reached and (scan.info or searched > SEARCHED):
                 break
     finally:
         scan.events = union(scan.events, events)
+        scan.reached = scan.reached or reached
 
 
 def _lines(data: bytes, start: int, step: int) -> Iterator[bytes]:
@@ -313,7 +350,7 @@ def _look_for_kernel(block: Block, zero: float, scan: Scan, edges: tuple[log_lin
         if place < 0 or any(line.level is None or line.level >= INFO for line in found):
             break
         start = data.rfind(b"\n", 0, place) + 1
-        line = log_line.parse(data[start : data.find(b"\n", place) if b"\n" in data[place:] else None], scan.clock.now, zero)
+        line = log_line.parse(data[start : start + LONGEST].partition(b"\n")[0], scan.clock.now, zero)
         if line.message is not None:
             found.append(line)
         end = data.find(b"\n", place)
@@ -331,8 +368,9 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
         line = log_line.parse(raw, now, zero)
         said = line
         if line.repeats:
-            previous = next(_lines(data, start, -1), b"")
-            said = log_line.parse(previous, now, zero)
+            # A daemon says so again while the message goes on.
+            earlier = (log_line.parse(text, now, zero) for text in _lines(data, start, -1))
+            said = next((before for before in earlier if not before.repeats), log_line.NOTHING)
             if said.host != line.host:
                 continue
         found = None if said.message is None else classify(said.message)
@@ -351,9 +389,9 @@ def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[E
             continue
         cause, count = found
         if line.uptime is not None:
-            key = f"{line.uptime:.6f}"
+            key = f"up/{line.uptime:.6f}"
         else:
-            key = f"{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
+            key = f"at/{zlib.crc32(raw[:24]):x}/{block.offset + start - block.lead}"
         yield Event(when, cause, count * (line.repeats or said.count), key)
 
 
@@ -366,7 +404,10 @@ def _wanted(block: Block) -> list[tuple[int, int]]:
         while place >= 0:
             end = data.find(b"\n", place)
             end = len(data) if end < 0 else end
-            found[max(block.lead, data.rfind(b"\n", 0, place) + 1)] = end
+            start = max(block.lead, data.rfind(b"\n", 0, place) + 1)
+            if data[start] == 0:
+                start = place - len(data[start:place].lstrip(b"\0"))
+            found[start] = end
             place = data.find(needle, end)
     return sorted(found.items())
 

@@ -39,7 +39,7 @@ _STAMP = re.compile(
     rb")",
 )
 
-_HOST = rb"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
+_HOST = rb"(?![a-z0-9]+\.(?:" + b"|".join(_LEVELS) + rb") )(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
 _TAG = rb"kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>[a-z]+):? ?)?"
 _PRINTK = rb"(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]+\])? ?)?"
 
@@ -176,22 +176,22 @@ def _local(year: int, month: int, day: int, clock: tuple[int, int, int], now: fl
     young by an hour, never too old.
     """
     _utc(year, month, day, clock)
-    readings = []
-    for saving in (0, 1):
-        moment = time.mktime((year, month, day, *clock, 0, 0, saving))
-        # mktime shifts a reading that does not exist; the right ones come back unchanged.
-        if time.localtime(moment)[:6] == (year, month, day, *clock):
-            readings.append(moment)
-    if not readings:
-        return time.mktime((year, month, day, *clock, 0, 0, -1))
-    past = [moment for moment in readings if moment <= now]
-    return max(past) if past else min(readings)
+    guess = time.mktime((year, month, day, *clock, 0, 0, -1))
+    # Clocks are put back by an hour, on Lord Howe Island by half of one.
+    readings = [
+        moment
+        for moment in (guess + 3600, guess + 1800, guess, guess - 1800, guess - 3600)
+        if time.localtime(moment)[:6] == (year, month, day, *clock)
+    ]
+    # A moment that daylight saving time leaves out has none.
+    return next((moment for moment in readings if moment <= now), readings[-1] if readings else guess)
 
 
 def _without_year(month: int, day: int, clock: tuple[int, int, int], now: float) -> float:
     """The last such moment that is not more than a day ahead of ``now``; 29 February finds its leap year."""
     this_year = time.localtime(now).tm_year
-    for year in range(this_year + 1, this_year - 9, -1):
+    # Only a day in January can be one of the year to come.
+    for year in range(this_year + (month == 1), this_year - 9, -1):
         try:
             moment = _local(year, month, day, clock, now)
         except ValueError:

@@ -13,6 +13,9 @@ from tcp_headroom import kernel_messages
 SUPPRESSED = "suppressed"
 """In the place of a cause: the rate limiter's line, whose count is its N."""
 
+KERNEL_STAMP = "k/"
+"""How the key of an event begins that is known by boot and printk stamp, in the ring and in the journal alike."""
+
 SLACK = 3600.0
 """How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
 
@@ -41,7 +44,7 @@ class Event(namedtuple("Event", "when cause count key")):
     """
 
 
-class View(namedtuple("View", "source events since notes from_boot", defaults=[False])):
+class View(namedtuple("View", "source events since notes kernel_stamps from_boot until", defaults=[False, False, None])):
     """What one source saw."""
 
     __slots__ = ()
@@ -52,15 +55,19 @@ class View(namedtuple("View", "source events since notes from_boot", defaults=[F
     """From here on it has seen everything; may lie before the window."""
     notes: list[str]
     """What ``-v`` should say of it."""
+    kernel_stamps: bool
+    """Whether its events are known by ``KERNEL_STAMP``."""
     from_boot: bool
     """Whether ``since`` is a boot, so that there was nothing to see for some time before it."""
+    until: float | None
+    """Up to when it has seen everything, None for the present: a copy knows nothing of what came after it."""
 
 
 def coverage(view: View, window: Window) -> float:
-    """How much of ``window`` the view shows, in percent; all, where it begins with a boot inside."""
-    if view.since <= window.start or view.from_boot:
-        return 100.0
-    return max(0.0, 100 * (window.now - view.since) / (window.now - window.start))
+    """How much of ``window`` the view shows, in percent; before a boot inside it there was nothing to see."""
+    start = window.start if view.from_boot else max(view.since, window.start)
+    end = window.now if view.until is None else min(view.until, window.now)
+    return float(max(0.0, 100 * (end - start) / (window.now - window.start)))
 
 
 def classify(message: str) -> tuple[str, int] | None:
@@ -76,7 +83,9 @@ def union(*lists: list[Event]) -> list[Event]:
     """Every message of several readings of one log, once.
 
     Within a reading all events are different messages, so those of one key and
-    cause add up; between readings they are the same, so the larger sum counts.
+    cause add up; between readings they are the same, so the larger sum counts, and
+    the earlier time: what a clock does later (suspend, the hour that the end of
+    daylight saving time repeats) makes a message look too young.
     """
     merged: dict[tuple[str, str], Event] = {}
     for events in lists:
@@ -85,6 +94,6 @@ def union(*lists: list[Event]) -> list[Event]:
             name = (event.key, event.cause)
             sums[name] = event._replace(count=event.count + sums[name].count) if name in sums else event
         for name, event in sums.items():
-            if name not in merged or merged[name].count < event.count:
-                merged[name] = event
+            known = merged.get(name, event)
+            merged[name] = event._replace(when=min(event.when, known.when), count=max(event.count, known.count))
     return list(merged.values())

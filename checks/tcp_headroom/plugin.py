@@ -58,7 +58,11 @@ def parser(command: str, description: str, percent: bool, default: tuple[str, st
     ``percent``: whether a number in a range may end in ``%``. ``default``: what
     stands in the help as the default of -w and of -c, in words.
     """
-    made = Parser(prog=command, description=description, add_help=False, allow_abbrev=False)
+    # A fixed width is the same in every terminal, and spares asking for it with every option.
+    formatter = functools.partial(argparse.HelpFormatter, width=80)
+    made = Parser(
+        prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False
+    )
     kind = percent_range if percent else plain_range
     made.add_argument("-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}")
     made.add_argument("-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}")

@@ -1,0 +1,309 @@
+"""Log files as they are found: formats in a whole file, rotation in every stage, hostile and sightless files."""
+
+from __future__ import annotations
+
+import bz2
+import calendar
+import gzip
+import lzma
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tcp_headroom import log_file
+from tcp_headroom.blind import Blind
+from tcp_headroom.clock import Clock
+from tcp_headroom.log_view import SUPPRESSED, View, Window
+
+NOW = float(calendar.timegm((2026, 11, 22, 16, 0, 0)))
+CLOCK = Clock(NOW, 10 * 86400.0, 10 * 86400.0, "boot")
+HOUR = Window(NOW - 3600, NOW)
+HIT = "TCP: too many orphaned sockets"
+MEMORY = "TCP: out of memory -- consider tuning tcp_mem"
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+def line(ago: float, message: str = HIT, host: str = "web1", tag: str = "kernel:") -> bytes:
+    """A traditional syslog line of ``ago`` seconds before ``NOW``."""
+    return time.strftime("%b %e %H:%M:%S", time.gmtime(NOW - ago)).encode() + f" {host} {tag} {message}\n".encode()
+
+
+def quiet(ago: float) -> bytes:
+    return line(ago, "eth0: link is up")
+
+
+def write(path: pathlib.Path, data: bytes, ago: float = 0) -> pathlib.Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (NOW - ago, NOW - ago))
+    return path
+
+
+def look(path: pathlib.Path, window: Window = HOUR, host: str | None = None) -> View:
+    return log_file.view(str(path), CLOCK, window, host)
+
+
+def hits(view: View, cause: str = "orphans") -> int:
+    return sum(event.count for event in view.events if event.cause == cause)
+
+
+OLD = quiet(3 * 3600)
+"""A line from long before the window: the file reaches back over it."""
+
+
+def test_hits_in_the_window(tmp_path: pathlib.Path) -> None:
+    log = write(tmp_path / "kern.log", OLD + line(3601) + line(3600) + line(1800, MEMORY) + line(0) + line(1, "net_ratelimit: 14 callbacks suppressed"))  # fmt: skip
+    view = look(log)
+    assert (hits(view), hits(view, "memory"), hits(view, SUPPRESSED)) == (2, 1, 14)
+    assert view.since <= HOUR.start
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_end_of_the_last_line(tmp_path: pathlib.Path, ending: bytes) -> None:
+    assert hits(look(write(tmp_path / "kern.log", OLD + line(5).rstrip() + ending))) == 1
+
+
+def test_others_do_not_count(tmp_path: pathlib.Path) -> None:
+    log = write(tmp_path / "syslog", OLD + line(9, f"Invalid user {HIT}", tag="sshd[1]:") + line(8, f"Product: {HIT}"))
+    assert look(log).events == []
+
+
+def test_repetitions(tmp_path: pathlib.Path) -> None:
+    log = write(
+        tmp_path / "kern.log",
+        OLD
+        + line(60)
+        + line(50, "last message repeated 3 times", tag="").replace(b"  last", b" last")
+        + line(40, f"message repeated 5 times: [ [ 12.5] {HIT}]")
+        + quiet(30)
+        + line(20, "last message repeated 9 times", tag="").replace(b"  last", b" last")
+        + line(10)
+        + line(5, "last message repeated 7 times", host="web2", tag="").replace(b"  last", b" last"),
+    )
+    assert hits(look(log)) == 1 + 3 + 5 + 1
+
+
+@pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])
+def test_block_borders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Blocks that cut lines, and the pair of a line and its repetition, anywhere."""
+    monkeypatch.setattr(log_file, "BLOCK", block)
+    lines = []
+    for ago in range(3000, 0, -10):
+        lines += [line(ago), line(ago, "last message repeated 2 times", tag="").replace(b"  last", b" last"), quiet(ago)]
+    log = write(tmp_path / "kern.log", OLD + b"".join(lines))
+    assert hits(look(log)) == 3 * 300
+    for name, pack in (("kern.log.2.gz", gzip.compress),):
+        write(tmp_path / name, pack(OLD + b"".join(lines)))
+        log.unlink()
+        assert hits(look(write(log, quiet(1)))) == 3 * 300
+
+
+def test_unstamped_line_inherits(tmp_path: pathlib.Path) -> None:
+    tagged = f" kernel: {HIT}\n".encode()
+    assert hits(look(write(tmp_path / "kern.log", OLD + quiet(4000) + tagged + quiet(10)))) == 0
+    assert hits(look(write(tmp_path / "kern.log", OLD + quiet(400) + tagged + quiet(10)))) == 1
+    assert hits(look(write(tmp_path / "kern.log", tagged * 3, ago=4000))) == 0
+    assert hits(look(write(tmp_path / "kern.log", tagged * 3, ago=400))) == 3
+
+
+def test_lines_that_run_backwards(tmp_path: pathlib.Path) -> None:
+    """The clock was set back by an hour: what was written before it lies after what follows."""
+    log = write(tmp_path / "kern.log", OLD + line(100) + quiet(3500) + b"".join(quiet(3500 - n) for n in range(2000)) + quiet(10))
+    assert hits(look(log)) == 1
+
+
+def test_dmesg_output(tmp_path: pathlib.Path) -> None:
+    """Uptimes have no clock: the newest line is as old as the file."""
+    lines = b"[    0.000000] Linux version 6.1\n[  100.000000] " + HIT.encode() + b"\n[ 5000.000000] eth0: up\n"
+    assert hits(look(write(tmp_path / "dmesg.txt", lines))) == 0
+    assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0")))) == 1
+    assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0"), ago=3600))) == 0
+
+
+@pytest.mark.parametrize("spoilt", [b"\xff\xfe\x80 broken \xc3\n", b"\0" * 5000, b"x" * 3_000_000 + b"\n", b"\n" * 1000])
+def test_foreign_bytes_between(tmp_path: pathlib.Path, spoilt: bytes) -> None:
+    log = write(tmp_path / "kern.log", OLD + line(60) + spoilt + line(50) + spoilt + line(40).rstrip())
+    # NULs without a newline stand before a line and are no part of it.
+    assert hits(look(log)) == 3
+
+
+class TestRotation:
+    """A message counts once, whatever of its file exists at the moment."""
+
+    OLDER = OLD + line(2500) + line(2400)
+    NEWER = quiet(2000) + line(1000)
+
+    @pytest.fixture
+    def log(self, tmp_path: pathlib.Path) -> pathlib.Path:
+        return write(tmp_path / "kern.log", self.NEWER)
+
+    @pytest.mark.parametrize(
+        "name, pack",
+        [
+            ("kern.log.1", bytes),
+            ("kern.log.1.gz", gzip.compress),
+            ("kern.log.2.xz", lzma.compress),
+            ("kern.log-20261122.bz2", bz2.compress),
+            ("kern.log-20261122", bytes),
+            ("kern.log-20261122-1530", bytes),
+            ("kern.log-2026-11-22.gz", gzip.compress),
+            ("archive/kern.log-20261122.gz", gzip.compress),
+            ("archive/kern.log.1", bytes),
+        ],
+    )
+    def test_names(self, log: pathlib.Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+        write(log.parent / name, pack(self.OLDER), ago=2000)
+        view = look(log)
+        assert hits(view) == 3
+        assert view.since <= HOUR.start
+
+    @pytest.mark.parametrize("name", ["kern.log.old", "kern.log.conf", "kern.logs.1", "other.1", "kern.log.1.tmp"])
+    def test_names_of_other_files(self, log: pathlib.Path, name: str) -> None:
+        write(log.parent / name, self.OLDER, ago=2000)
+        assert hits(look(log)) == 1
+
+    def test_two_stages_of_one_file(self, log: pathlib.Path) -> None:
+        """``.2`` stands beside the unfinished ``.2.gz``."""
+        write(log.parent / "kern.log.2", self.OLDER, ago=2000)
+        write(log.parent / "kern.log.2.gz", gzip.compress(self.OLDER)[:20])
+        assert hits(look(log)) == 3
+
+    def test_finished_compression_beside_the_original(self, log: pathlib.Path) -> None:
+        write(log.parent / "kern.log.2", self.OLDER, ago=2000)
+        write(log.parent / "kern.log.2.gz", gzip.compress(self.OLDER), ago=2000)
+        assert hits(look(log)) == 3
+
+    def test_copy_not_yet_truncated(self, log: pathlib.Path) -> None:
+        write(log, self.OLDER + self.NEWER)
+        write(log.parent / "kern.log.1", self.OLDER + self.NEWER)
+        assert hits(look(log)) == 3
+
+    def test_copy_truncated(self, log: pathlib.Path) -> None:
+        write(log.parent / "kern.log.1", self.OLDER)
+        write(log, b"")
+        assert hits(look(log)) == 2
+
+    def test_truncated_under_a_writer_that_keeps_its_offset(self, log: pathlib.Path) -> None:
+        """Without O_APPEND the new lines lie behind a hole."""
+        write(log.parent / "kern.log.1", self.OLDER)
+        write(log, b"\0" * len(self.OLDER) + line(900))
+        assert hits(look(log)) == 3
+
+    def test_no_further_than_the_window(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(log.parent / "kern.log.1", OLD + self.NEWER, ago=1500)
+        for number in range(2, 9):
+            write(log.parent / f"kern.log.{number}", b"", ago=number * 86400)
+            os.chmod(log.parent / f"kern.log.{number}", 0)
+        opened: list[str] = []
+        original = log_file._open
+        monkeypatch.setattr(log_file, "_open", lambda path: opened.append(os.path.basename(path)) or original(path))
+        look(log)
+        assert opened == ["kern.log", "kern.log.1"]
+
+    def test_what_cannot_be_decompressed_ends_the_coverage(self, log: pathlib.Path) -> None:
+        write(log.parent / "kern.log.1.gz", gzip.compress(self.OLDER)[:-20], ago=2000)
+        view = look(log)
+        assert view.since == NOW - 2000
+        assert any("kern.log.1.gz cannot be decompressed" in note for note in view.notes)
+        (log.parent / "kern.log.1.gz").unlink()
+        write(log.parent / "kern.log.1.zst", b"x", ago=2000)
+        view = look(log)
+        assert view.since == NOW - 2000
+        assert any("kern.log.1.zst is compressed in a way Python cannot read" in note for note in view.notes)
+
+    def test_nothing_before(self, log: pathlib.Path) -> None:
+        assert look(log).since == NOW - 2000
+
+    def test_rotated_while_it_is_read(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All files move on by one between the reading of the log and that of the first sibling."""
+        write(log.parent / "kern.log.1", self.OLDER, ago=2000)
+        original = log_file._siblings
+
+        def rotating(path: str) -> list[tuple[str, int]]:
+            names = original(path)
+            if not (log.parent / "kern.log.2").exists():
+                os.rename(log.parent / "kern.log.1", log.parent / "kern.log.2")
+                os.rename(log, log.parent / "kern.log.1")
+                write(log, quiet(1))
+            return names
+
+        monkeypatch.setattr(log_file, "_siblings", rotating)
+        assert hits(look(log)) == 3
+
+
+class TestHosts:
+    def test_one_of_many(self, tmp_path: pathlib.Path) -> None:
+        log = write(tmp_path / "messages", OLD + line(9, host="web1.example.com") + line(8, host="web2") + line(7, host="web2"))
+        assert hits(look(log)) == 3
+        assert look(log).notes == ["hosts seen: web1.example.com, web2"]
+        assert [hits(look(log, host=name)) for name in ("web1", "web1.example.com", "web2", "web", "web2.example.com")] == [1, 1, 2, 0, 0]
+
+
+class TestRefusals:
+    """Readable is not sighted."""
+
+    @pytest.mark.parametrize(
+        "data, reason",
+        [
+            (b"", "holds no kernel message"),
+            (line(9, "Accepted key", tag="sshd[1]:"), "holds no kernel message"),
+            (line(9, "kernel: quoted", tag="sshd[1]:"), "holds no kernel message"),
+            (b"Nov 22 15:59:00 alpine kern.warn kernel: [1.5] careful\n" * 3, "no kernel message of level info"),
+            (b"<4>1 2026-11-22T15:59:00+00:00 web1 kernel - - - careful\n", "no kernel message of level info"),
+        ],
+    )
+    def test_sightless(self, tmp_path: pathlib.Path, data: bytes, reason: str) -> None:
+        with pytest.raises(Blind, match=reason):
+            look(write(tmp_path / "kern.log", data))
+
+    def test_level_info_may_be_older(self, tmp_path: pathlib.Path) -> None:
+        old = b"Nov 20 15:59:00 alpine kern.info kernel: [1.5] fine\n"
+        assert look(write(tmp_path / "messages", old + b"Nov 22 15:59:00 alpine kern.warn kernel: [1.5] careful\n")).events == []
+
+    def test_nobody_writes_any_more(self, tmp_path: pathlib.Path) -> None:
+        own = os.uname().nodename
+        with pytest.raises(Blind, match="has had no line since this host was booted; look at syslog"):
+            look(write(tmp_path / "kern.log", line(11 * 86400, "eth0: up", host=own)))
+        # A log of another host may be quiet for as long as it likes.
+        assert look(write(tmp_path / "kern.log", line(11 * 86400, "eth0: up", host="other"))).events == []
+
+    def test_missing(self, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(Blind, match="cannot open .*: No such file or directory"):
+            look(tmp_path / "kern.log")
+
+    @pytest.mark.parametrize("kind", ["directory", "fifo", "device", "loop"])
+    def test_no_file(self, tmp_path: pathlib.Path, kind: str) -> None:
+        path = tmp_path / "kern.log"
+        if kind == "directory":
+            path.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.symlink_to("kern.log")
+        with pytest.raises(Blind, match="is not a regular file|Too many levels"):
+            look(path)
+
+    def test_link_to_a_file_is_followed(self, tmp_path: pathlib.Path) -> None:
+        write(tmp_path / "real.log", OLD + line(5))
+        write(tmp_path / "real.log.1", OLD + line(1500), ago=1000)
+        (tmp_path / "kern.log").symlink_to("real.log")
+        assert hits(look(tmp_path / "kern.log")) == 1
+
+    def test_forbidden(self, tmp_path: pathlib.Path, nobody: None) -> None:
+        with pytest.raises(Blind, match="not readable for this user"):
+            log_file.view("/proc/1/environ", CLOCK, HOUR)
+
+
+def test_a_hundred_thousand_hits(tmp_path: pathlib.Path) -> None:
+    log = write(tmp_path / "kern.log", OLD + b"".join(line(3000 - n // 100) for n in range(100_000)))
+    assert hits(look(log)) == 100_000

@@ -26,7 +26,7 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
     "tcp_mem": {"warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3"},
     "tcp_kernel_log": {
         "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h", "source": "file",
-        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%",
+        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%", "state_dir": "/nonexistent",
     },
 }  # fmt: skip
 """Variables that make all three UNKNOWN; a file with all that a shell or a configuration could take for syntax."""
@@ -101,6 +101,7 @@ def node(host: WatchedHost) -> Iterator[Node]:
             template Host "linux" {{ check_command = "dummy", vars.os = "Linux", enable_active_checks = false }}
             object Host "here" {{ import "linux"
                 {variables}
+                vars.tcp_kernel_log_no_state = true
             }}
             object Host "loopback" {{ import "linux", address = "127.0.0.1", vars.os = "Linux" }}
             object Host "elsewhere" {{ import "linux", address = "192.0.2.1" }}
@@ -198,9 +199,15 @@ def test_every_option_reaches_the_command(node: Node) -> None:
         assert attributes["last_check_result"]["output"].startswith(name.replace("_", " ").upper()), "not a usage error"
 
 
+def test_a_flag_reaches_the_command(node: Node) -> None:
+    words = node.check("here", "tcp_kernel_log")["last_check_result"]["command"]
+    assert words.count("--no-state") == 1
+    assert "--no-state" not in node.check("every-option", "tcp_kernel_log")["last_check_result"]["command"]
+
+
 def test_no_option_is_left_out_of_that(generator: dict[str, Any]) -> None:
     for service in generator["SERVICES"]:
-        exclusive = {"kmsg", "journal_file", "journal_dir"} if service.name == "tcp_kernel_log" else set()
+        exclusive = {"kmsg", "journal_file", "journal_dir", "no_state"} if service.name == "tcp_kernel_log" else set()
         variables = {argument.variable[len(service.name) + 1 :] for argument in generator["arguments"](service)}
         assert set(EVERY_OPTION[service.name]) == variables - exclusive
 

@@ -29,6 +29,10 @@ MESSAGES = {
 }
 
 
+AHEAD = 1800
+"""Seconds."""
+
+
 class WatchedHost:
     """A /proc tree and a capture of the kernel ring. All three checks have the same state on it."""
 
@@ -60,11 +64,16 @@ class WatchedHost:
         shutil.rmtree(self.proc.with_name("proc.old"), ignore_errors=True)
 
     def write_ring(self, message: str) -> None:
-        """Three records: one of two hours ago, the message half an hour ago, one of now."""
-        records = ((0, "Booting"), (5400, message), (7200, "eth0: link up"))
+        """Three records, the message half an hour old.
+
+        The newest record of a capture counts as being as old as the file: here it lies
+        ahead, so that the whole window stays covered while a test goes on.
+        """
+        records = ((0, "Booting"), (10_000 - AHEAD - 1800, message), (10_000, "eth0: link up"))
         text = "".join(f"6,{number},{second * 1_000_000},-;{line}\n" for number, (second, line) in enumerate(records))
         fresh = self.kmsg.with_name("kmsg.new")
         fresh.write_text(text)
+        os.utime(fresh, (time.time() + AHEAD,) * 2)
         fresh.rename(self.kmsg)
 
     def options(self, command: str) -> list[str]:

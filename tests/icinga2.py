@@ -107,8 +107,10 @@ class Node:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self.user.rights,
         )  # type: ignore[call-overload,no-any-return]  # fmt: skip
 
-    def start(self) -> None:
-        self.running = Daemon(self.command(), self.directory / "output", self.user.rights, self.environment)
+    def start(self, *wrapper: str) -> None:
+        """As its user, or as root by way of ``wrapper``, a command that starts the rest of its line."""
+        rights: dict[str, object] = {} if wrapper else self.user.rights
+        self.running = Daemon([*wrapper, *self.command()], self.directory / "output", rights, self.environment)
         self.running.until(lambda: listens(self.port), f"the API of {self.name} answers")
 
     def stop(self, *signals: int) -> None:

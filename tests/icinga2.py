@@ -58,7 +58,9 @@ class Authority(NamedTuple):
 class Node:
     """One Icinga 2: its files, its process while it runs, and its API at ``port``."""
 
-    def __init__(self, directory: pathlib.Path, name: str, user: Account, authority: Authority, plugins: pathlib.Path) -> None:
+    def __init__(
+        self, directory: pathlib.Path, name: str, user: Account, authority: Authority, plugins: pathlib.Path
+    ) -> None:
         self.directory = directory
         self.name = name
         self.user = user
@@ -92,8 +94,8 @@ class Node:
 
     def command(self, *options: str) -> list[str]:
         """The daemon's command line, all of its directories moved to this node's."""
-        parts = {"DataDir": "data", "CacheDir": "cache", "LogDir": "log", "SpoolDir": "spool", "InitRunDir": "run", "ConfigDir": "etc"}
-        places = [word for name, part in parts.items() for word in ("-D", f"{name}={self.directory / part}")]
+        parts = ("DataDir=data", "CacheDir=cache", "LogDir=log", "SpoolDir=spool", "InitRunDir=run", "ConfigDir=etc")
+        places = [word for part in parts for word in ("-D", part.replace("=", f"={self.directory}/"))]
         return [icinga2(), "daemon", "-c", str(self.directory / "etc/icinga2.conf"), *places, *options]
 
     @property
@@ -102,10 +104,9 @@ class Node:
 
     def validate(self) -> subprocess.CompletedProcess[str]:
         """The daemon's own check of the configuration."""
-        return subprocess.run(
-            self.command("-C"), cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self.environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self.user.rights,
-        )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+        return self.user.run(
+            *self.command("-C"), environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self.environment}
+        )
 
     def start(self, *wrapper: str) -> None:
         """As its user, or as root by way of ``wrapper``, a command that starts the rest of its line."""
@@ -123,7 +124,9 @@ class Node:
         trust = ssl.create_default_context(cafile=str(self.directory / "data/certs/ca.crt"))
         trust.check_hostname = False
         request = urllib.request.Request(
-            f"https://127.0.0.1:{self.port}/v1/{path}", None if body is None else json.dumps(body).encode(), method=method,
+            f"https://127.0.0.1:{self.port}/v1/{path}",
+            None if body is None else json.dumps(body).encode(),
+            method=method,
             headers={
                 "Accept": "application/json",
                 "Authorization": "Basic " + base64.b64encode(f"{user}:{PASSWORD}".encode()).decode(),
@@ -134,7 +137,9 @@ class Node:
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the running daemon's own language."""
-        (result,) = self.ask("console/execute-script", {"command": expression, "session": "test", "sandboxed": False}, "POST")
+        (result,) = self.ask(
+            "console/execute-script", {"command": expression, "session": "test", "sandboxed": False}, "POST"
+        )
         assert result["code"] == 200, result
         return result.get("result")
 
@@ -157,7 +162,11 @@ class Node:
         def done() -> dict[str, Any] | None:
             attributes = self.service(host, name)
             result = attributes["last_check_result"]
-            return attributes if result and result["schedule_start"] >= begun - 1 and result["execution_start"] >= begun else None
+            return (
+                attributes
+                if result and result["schedule_start"] >= begun - 1 and result["execution_start"] >= begun
+                else None
+            )
 
         return wait_for(done, f"{name} of {host} is checked") or {}
 

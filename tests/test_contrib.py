@@ -21,8 +21,8 @@ from watched_host import CRITICAL, OK, UNKNOWN, WARNING, WatchedHost, direct, pl
 CONTRIB = pathlib.Path(__file__).parent.parent / "contrib"
 EVERYWHERE = (
     "icinga2/commands.conf", "icinga2/services.conf", "icinga2/agent-services.conf", "icinga2/passive-services.conf",
-    "icinga2/director-basket.json", "nagios/commands.cfg", "nagios/templates.cfg", "nrpe/tcp-headroom.cfg",
-    "cron/tcp-headroom", "systemd/tcp-headroom-icinga2.service", "systemd/tcp-headroom-nagios.service",
+    "icinga2/director-basket.json", "nagios/commands.cfg", "nagios/templates.cfg", "nagios/nrpe-services.cfg",
+    "nrpe/tcp-headroom.cfg", "cron/tcp-headroom", "systemd/tcp-headroom-icinga2.service", "systemd/tcp-headroom-nagios.service",
     "checkmk/mrpe.cfg", "graphs/tcp-headroom.ini",
 )  # fmt: skip
 """Files that a command must be added to."""
@@ -35,8 +35,12 @@ def test_every_command_is_everywhere(file: str, command: str) -> None:
 
 
 def test_the_list_of_files_is_whole() -> None:
-    files = {str(path.relative_to(CONTRIB)) for path in CONTRIB.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert set(EVERYWHERE) <= files
+    with_commands = {
+        str(path.relative_to(CONTRIB))
+        for path in CONTRIB.glob("*/*.c*f*")
+        if all(f"check_{name}" in path.read_text() for name in ("tcp_mem", "tcp_orphans"))
+    }
+    assert with_commands <= set(EVERYWHERE)
 
 
 def test_no_percent_sign_where_it_is_special() -> None:
@@ -70,10 +74,7 @@ def site() -> Iterator[Site]:
 
 def shell(site: Site, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line as cron does: /bin/sh -c, an empty environment, the user's home."""
-    return subprocess.run(
-        ["/usr/bin/env", "-i", "/bin/sh", "-c", line.replace(INSTALLED, str(site.plugins))],
-        cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, **site.user.rights,
-    )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+    return site.user.run("/usr/bin/env", "-i", "/bin/sh", "-c", line.replace(INSTALLED, str(site.plugins)))
 
 
 def cron_lines() -> list[tuple[str, str]]:
@@ -88,7 +89,8 @@ def cron_lines() -> list[tuple[str, str]]:
 
 
 def test_cron_has_a_job_for_each_command() -> None:
-    assert sorted(pathlib.Path(part).name for _user, line in cron_lines() for part in re.findall(rf"{INSTALLED}/\w+", line)) == sorted(COMMANDS)
+    named = [pathlib.Path(part).name for _user, line in cron_lines() for part in re.findall(rf"{INSTALLED}/\w+", line)]
+    assert sorted(named) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("state", [OK, WARNING, CRITICAL, UNKNOWN])
@@ -153,7 +155,8 @@ def test_a_broken_unit_is_found(tmp_path: pathlib.Path) -> None:
     """That the check above can fail."""
     analyze = program("systemd", "/usr/bin/systemd-analyze", "/bin/systemd-analyze")
     unit = tmp_path / "tcp-headroom-broken.service"
-    unit.write_text((CONTRIB / "systemd/tcp-headroom-nagios.service").read_text().replace("ProtectHome=yes", "ProtectHome=perhaps"))
+    whole = (CONTRIB / "systemd/tcp-headroom-nagios.service").read_text()
+    unit.write_text(whole.replace("ProtectHome=yes", "ProtectHome=perhaps"))
     done = subprocess.run([analyze, "verify", "--man=no", unit], capture_output=True, text=True)
     assert "perhaps" in done.stderr
 

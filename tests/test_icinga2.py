@@ -22,11 +22,17 @@ from watched_host import CRITICAL, OK, UNKNOWN, WARNING, WatchedHost, direct, pl
 SOFT, HARD = 0, 1
 
 EVERY_OPTION: dict[str, dict[str, Any]] = {
-    "tcp_orphans": {"warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7},
-    "tcp_mem": {"warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3"},
+    "tcp_orphans": {
+        "warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7,
+    },
+    "tcp_mem": {
+        "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
+    },
     "tcp_kernel_log": {
-        "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h", "source": "file",
-        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%", "state_dir": "/nonexistent",
+        "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h",
+        "source": "file",
+        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%",
+        "state_dir": "/nonexistent",
     },
 }  # fmt: skip
 """Variables that make all three UNKNOWN; a file with all that a shell or a configuration could take for syntax."""
@@ -48,7 +54,11 @@ def test_every_command_and_option_is_defined(generator: dict[str, Any]) -> None:
     basket = json.loads((SHIPPED / "director-basket.json").read_text())
     for command in COMMANDS:
         help_text = importlib.import_module(f"tcp_headroom.{command}").build_parser().format_help()
-        options = set(re.findall(r"(?:^|\s)(--[a-z-]+)", help_text)) - {"--help", "--version", "--verbose"} | {"-v", "-vv", "-vvv"}
+        options = set(re.findall(r"(?:^|\s)(--[a-z-]+)", help_text)) - {"--help", "--version", "--verbose"} | {
+            "-v",
+            "-vv",
+            "-vvv",
+        }
         assert {key for a in generator["arguments"](services[command]) for key, _ in generator["entries"](a)} == options
         assert set(basket["Command"][command.removeprefix("check_")]["arguments"]) == options
 
@@ -85,7 +95,9 @@ def node(host: WatchedHost) -> Iterator[Node]:
             for option, value in zip(host.options(command)[::2], host.options(command)[1::2])
         )
         every_option = "\n".join(
-            f"vars.{name}_{option} = {json.dumps(value)}" for name, options in EVERY_OPTION.items() for option, value in options.items()
+            f"vars.{name}_{option} = {json.dumps(value)}"
+            for name, options in EVERY_OPTION.items()
+            for option, value in options.items()
         )
         node.configure(f"""
             const TcpHeadroomReadme = "https://wiki.example.org/tcp-headroom"
@@ -106,7 +118,9 @@ def node(host: WatchedHost) -> Iterator[Node]:
             object Host "loopback" {{ import "linux", address = "127.0.0.1", vars.os = "Linux" }}
             object Host "elsewhere" {{ import "linux", address = "192.0.2.1" }}
             object Host "synchronised" {{ import "linux", address = "192.0.2.2", vars.tcp_headroom_local = true }}
-            object Host "agent" {{ import "linux", address = "192.0.2.3", vars.agent_endpoint = "agent", zone = "master" }}
+            object Host "agent" {{ import "linux", address = "192.0.2.3"
+                vars.agent_endpoint = "agent", zone = "master"
+            }}
             object Host "passive" {{ import "linux", vars.tcp_headroom_passive = true }}
             object Host "every-option" {{ import "linux"
                 {every_option}
@@ -138,13 +152,15 @@ def test_soft_states_end_long_before_the_window(node: Node) -> None:
     """A hit must be hard while --lookback, one hour, still shows it."""
     for name in SERVICES:
         attributes = node.service("here", name)
-        until_hard = attributes["check_interval"] + (attributes["max_check_attempts"] - 1) * attributes["retry_interval"]
+        until_hard = (
+            attributes["check_interval"] + (attributes["max_check_attempts"] - 1) * attributes["retry_interval"]
+        )
         assert attributes["max_check_attempts"] > 1
         assert until_hard <= 600
 
 
 def wanted(printed: str) -> dict[str, list[object]]:
-    """Label: value, unit, warning, critical, minimum, maximum; units as Icinga 2 names them, who has none for counters."""
+    """Label: value, unit, warning, critical, minimum, maximum; units as Icinga 2 names them: none for counters."""
     units = {"": "", "B": "bytes", "%": "percent", "c": ""}
     found: dict[str, list[object]] = {}
     for word in printed.partition("| ")[2].split():
@@ -215,7 +231,10 @@ def test_no_option_is_left_out_of_that(generator: dict[str, Any]) -> None:
 def test_restricted_user_submits_these_services_only(node: Node) -> None:
     body = {"type": "Service", "exit_status": 2, "plugin_output": "x"}
     assert refused(node, "actions/process-check-result", {**body, "service": "here!tcp_mem"}, "tcp-headroom") == 404
-    assert refused(node, "actions/reschedule-check", {"type": "Service", "service": "passive!tcp_mem"}, "tcp-headroom") == 404
+    assert (
+        refused(node, "actions/reschedule-check", {"type": "Service", "service": "passive!tcp_mem"}, "tcp-headroom")
+        == 404
+    )
     assert refused(node, "objects/services", {}, "tcp-headroom") == 404
 
 
@@ -250,7 +269,11 @@ def test_passive_results_arrive(node: Node, host: WatchedHost) -> None:
 
 def submit(environment: dict[str, str], *commands: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, CONTRIB / "systemd/submit", "icinga2", *commands], env=environment, cwd="/", capture_output=True, text=True
+        [sys.executable, CONTRIB / "systemd/submit", "icinga2", *commands],
+        env=environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
     )
 
 

@@ -46,7 +46,7 @@ class Pair(NamedTuple):
         self.gate.with_name("opened").rmdir()
 
     def wait_for_state(self, state: int) -> None:
-        """Until every service has a result of this state; on the way none may have any other than it had or shall have."""
+        """Until every service has a result of this state; on the way each keeps the one that it had."""
         before = {name: result["state"] for name, result in self.results().items()}
 
         def arrived() -> bool:
@@ -67,7 +67,8 @@ def pair() -> Iterator[Pair]:
         for command in COMMANDS:
             (plugins / command).rename(plugins / f"{command}.real")
             (plugins / command).write_text(
-                f'#!/bin/sh\n[ -d {gate} ] && : >{gate}/$$\nwhile [ -d {gate} ]; do sleep 0.05; done\nexec {plugins}/{command}.real "$@"\n'
+                f"#!/bin/sh\n[ -d {gate} ] && : >{gate}/$$\nwhile [ -d {gate} ]; do sleep 0.05; done\n"
+                f'exec {plugins}/{command}.real "$@"\n'
             )
             (plugins / command).chmod(0o755)
         authority = Authority.create(directory / "authority")

@@ -42,8 +42,8 @@ def carbon() -> Iterator[tuple[int, pathlib.Path]]:
         port, query, pickle = free_port(), free_port(), free_port()
         (directory / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
         (directory / "carbon.conf").write_text(
-            f"[cache]\nSTORAGE_DIR = {directory}\nCONF_DIR = {directory}\nLOG_DIR = {directory}\nPID_DIR = {directory}\n"
-            f"LOCAL_DATA_DIR = {directory}/whisper\nMAX_CREATES_PER_MINUTE = inf\nMAX_UPDATES_PER_SECOND = inf\n"
+            f"[cache]\nSTORAGE_DIR = {directory}\nCONF_DIR = {directory}\n"
+            f"LOG_DIR = {directory}\nPID_DIR = {directory}\nLOCAL_DATA_DIR = {directory}/whisper\nMAX_CREATES_PER_MINUTE = inf\nMAX_UPDATES_PER_SECOND = inf\n"
             f"LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\n"
             f"CACHE_QUERY_PORT = {query}\nPICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle}\n"
         )
@@ -81,7 +81,13 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
     with workspace(user) as directory:
         host = WatchedHost(directory)
         host.become(WARNING)
-        node = Node(directory / "node", "localhost", user, Authority.create(directory / "authority"), plugin_directory(directory, user, host))
+        node = Node(
+            directory / "node",
+            "localhost",
+            user,
+            Authority.create(directory / "authority"),
+            plugin_directory(directory, user, host),
+        )
         node.configure(f"""
             include "commands.conf"
             include "services.conf"
@@ -119,7 +125,13 @@ def in_graphite(sent: Sent, path: str) -> float | None:
     if not file.exists():
         return None
     fetch = program("graphite-carbon", "/usr/bin/whisper-fetch")
-    done = subprocess.run([fetch, "--json", "--drop=nulls", file], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [fetch, "--json", "--drop=nulls", file],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     values: list[float] = json.loads(done.stdout)["values"]
     return values[-1] if values else None
 
@@ -132,7 +144,9 @@ def test_graphite(sent: Sent) -> None:
             if number is None:
                 assert not (sent.whisper / f"{path.replace('.', '/')}.wsp").exists(), path
             else:
-                assert wait_for(lambda: [in_graphite(sent, path)] if in_graphite(sent, path) is not None else None, path) == [number]
+                assert wait_for(
+                    lambda: [in_graphite(sent, path)] if in_graphite(sent, path) is not None else None, path
+                ) == [number]
 
 
 def test_graphs_draw_what_arrives(sent: Sent) -> None:
@@ -143,8 +157,12 @@ def test_graphs_draw_what_arrives(sent: Sent) -> None:
     graphs = {section.rpartition(".")[0] for section in templates.sections()}
     services = {graph: templates[f"{graph}.graph"]["check_command"].strip('"') for graph in graphs}
     assert set(services.values()) == set(SERVICES)
-    known = {f"{service}.{label}.{kind}" for (service, label), numbers in printed(sent).items()
-             for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers) if number is not None}  # fmt: skip
+    known = {
+        f"{service}.{label}.{kind}"
+        for (service, label), numbers in printed(sent).items()
+        for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers)
+        if number is not None
+    }
     for graph in graphs:
         curves = templates[f"{graph}.metrics_filters"]
         assert set(curves) == set(templates[f"{graph}.functions"])
@@ -176,7 +194,7 @@ def test_opentsdb(sent: Sent) -> None:
 
 
 OF_ICINGA2 = {
-    "acknowledgement", "current_attempt", "downtime_depth", "execution_time", "latency", "max_check_attempts", "reachable",
-    "state", "state_type",
+    "acknowledgement", "current_attempt", "downtime_depth", "execution_time", "latency", "max_check_attempts",
+    "reachable", "state", "state_type",
 }  # fmt: skip
 """Last part of the metrics that Icinga 2 sends of every service by itself."""

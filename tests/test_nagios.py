@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from conftest import COMMANDS
-from daemons import Account, Daemon, account, daemon, program, wait_for, workspace
+from daemons import Account, Daemon, account, daemon, give, program, wait_for, workspace
 from nrpe import CONTRIB, INSTALLED, Site
 from watched_host import CRITICAL, OK, UNKNOWN, WARNING, WatchedHost, direct, plugin_directory
 
@@ -33,28 +33,28 @@ def configure(directory: pathlib.Path, objects: pathlib.Path, plugins: pathlib.P
         (directory / name).mkdir(parents=True)
     text = pathlib.Path("/etc/nagios4/nagios.cfg").read_text()
     for place, name in (
-        ("/tmp", directory), ("/etc/nagios4/conf.d", objects), ("/var/lib/nagios4", directory / "state"), ("/var/log/nagios4", directory / "log"),
-        ("/run/nagios4", directory / "run"), ("/var/cache/nagios4", directory / "cache"),
-        ("/etc/nagios4/resource.cfg", directory / "resource.cfg"),
+        ("/tmp", ""), ("/var/lib/nagios4", "state"), ("/var/log/nagios4", "log"), ("/run/nagios4", "run"),
+        ("/var/cache/nagios4", "cache"), ("/etc/nagios4/resource.cfg", "resource.cfg"),
     ):  # fmt: skip
-        text = re.sub(rf"(?m)^(\w+=)(?:/var)?{place}", rf"\g<1>{name}", text)
-    text = re.sub(r"(?m)^(status_update_interval|nagios_user|nagios_group|check_external_commands|use_syslog)=.*\n", "", text)
-    text += f"status_update_interval=1\nnagios_user={user.name}\nnagios_group={user.group}\ncheck_external_commands=1\nuse_syslog=0\nquery_socket={directory}/state/nagios.qh\n"
+        text = re.sub(rf"(?m)^(\w+=)(?:/var)?{place}", rf"\g<1>{directory / name}", text)
+    settings = {
+        "status_update_interval": 1, "nagios_user": user.name, "nagios_group": user.group, "check_external_commands": 1,
+        "use_syslog": 0, "query_socket": directory / "state/nagios.qh",
+    }  # fmt: skip
+    text = re.sub(rf"(?m)^({'|'.join(settings)})=.*\n", "", text).replace("/etc/nagios4/conf.d", str(objects))
+    text += "".join(f"{key}={value}\n" for key, value in settings.items())
     (directory / "resource.cfg").write_text(f"$USER1$={plugins}\n")
     path = directory / "nagios.cfg"
     path.write_text(text)
-    if os.geteuid() == 0:
-        for inner in (directory, *directory.rglob("*")):
-            os.chown(inner, user.uid, user.gid)
+    give(directory, user)
     return path
 
 
 def verify(configuration: pathlib.Path, user: Account) -> str:
     """The daemon's own check of the configuration."""
-    done = subprocess.run([nagios(), "-v", configuration], cwd="/", capture_output=True, text=True, **user.rights)  # type: ignore[call-overload]
+    done = user.run(nagios(), "-v", configuration)
     assert done.returncode == 0, done.stdout
-    text: str = done.stdout
-    return text
+    return done.stdout
 
 
 def shipped(objects: pathlib.Path, *names: str, **changes: str) -> None:
@@ -113,7 +113,9 @@ class Server(NamedTuple):
         wait_for(lambda: int(time.time()) > before, "the next second has begun")
         for service in SERVICES:
             self.command(f"SCHEDULE_FORCED_SVC_CHECK;{host};{service};{time.time():.0f}")
-        return {service: self.until(host, service, lambda found: int(found["last_check"]) > before) for service in SERVICES}
+        return {
+            service: self.until(host, service, lambda found: int(found["last_check"]) > before) for service in SERVICES
+        }
 
     def until(self, host: str, service: str, condition: object) -> dict[str, str]:
         def found() -> dict[str, str]:
@@ -134,10 +136,12 @@ def server() -> Iterator[Server]:
         plugins = plugin_directory(directory, user, host)
         site = Site(host, plugins, directory, user)
         for name in ("check_nrpe", "check_dummy"):
-            (plugins / name).symlink_to(program("nagios-nrpe-plugin and monitoring-plugins-basic", f"{INSTALLED}/{name}"))
+            (plugins / name).symlink_to(
+                program("nagios-nrpe-plugin and monitoring-plugins-basic", f"{INSTALLED}/{name}")
+            )
         shipped(
-            directory / "conf.d", "commands.cfg", "templates.cfg", "services.cfg", "nrpe-services.cfg", "passive-services.cfg",
-            nrpe="far", passive="silent",
+            directory / "conf.d", "commands.cfg", "templates.cfg", "services.cfg", "nrpe-services.cfg",
+            "passive-services.cfg", nrpe="far", passive="silent",
         )  # fmt: skip
         (directory / "conf.d/hosts.cfg").write_text("".join(
             f"define host {{\n use linux-server\n host_name {name}\n address {address}\n active_checks_enabled 0\n}}\n"
@@ -145,9 +149,10 @@ def server() -> Iterator[Server]:
         ))  # fmt: skip
         configuration = configure(directory / "nagios", directory / "conf.d", plugins, user)
         verify(configuration, user)
-        with site.nrpe("nrpe", address=address, port=5666), daemon(
-            [nagios(), configuration], directory / "output", user.rights
-        ) as running:
+        with (
+            site.nrpe("nrpe", address=address, port=5666),
+            daemon([nagios(), configuration], directory / "output", user.rights) as running,
+        ):
             running.until((directory / "nagios/state/rw/nagios.cmd").exists, "the command file is there")
             server = Server(running, directory / "nagios", site)
             running.until(lambda: server.status("silent", "tcp_mem"), "status.dat has been written")

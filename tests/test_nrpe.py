@@ -35,9 +35,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module", params=["tls", "plain"])
 def nrpe(site: Site, request: pytest.FixtureRequest) -> Iterator[Nrpe]:
-    verbose = "".join(
-        f"command[{command}_v]={site.plugins}/{command} -v\n" for command in COMMANDS
-    )
+    verbose = "".join(f"command[{command}_v]={site.plugins}/{command} -v\n" for command in COMMANDS)
     with site.nrpe(request.param, *(["-n"] if request.param == "plain" else []), commands=verbose) as running:
         yield running
 
@@ -94,10 +92,13 @@ def test_a_hanging_source_ends_at_the_time_out_of_the_plugin(site: Site, tmp_pat
         pytest.skip("needs root, for a mount namespace")
     site.host.become(OK)
     hanging = site.directory / "hanging"
-    hanging.write_text("#!/bin/sh\necho $$ >>" + f"{site.directory}/hanging.pids\nexec sleep 1000\n")
+    hanging.write_text(f"#!/bin/sh\necho $$ >>{site.directory}/hanging.pids\nexec sleep 1000\n")
     hanging.chmod(0o755)
     plugins = plugin_directory(site.directory / "hang", site.user, None)
-    shell = f'mount --bind {hanging} "$(readlink -f /usr/bin/journalctl)" && exec setpriv --reuid {site.user.uid} --regid {site.user.gid} --clear-groups "$@"'
+    shell = (
+        f'mount --bind {hanging} "$(readlink -f /usr/bin/journalctl)"\n'
+        f'exec setpriv --reuid {site.user.uid} --regid {site.user.gid} --clear-groups "$@"'
+    )
     with site.nrpe(
         "hanging", wrapper=("unshare", "--mount", "sh", "-ec", shell, "sh"), rights={},
         commands=f"command[hangs]={plugins}/check_tcp_kernel_log --source journal\n",

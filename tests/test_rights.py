@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from daemons import Account, account, daemon, give, program, workspace
+from daemons import Account, account, daemon, program, workspace
 from icinga2 import Authority, Node
 from nrpe import CONTRIB, INSTALLED, Site
 from test_nagios import configure, nagios
@@ -73,7 +73,13 @@ def test_the_drop_in_reaches_plugins_of_nrpe(place: Place, group: str) -> None:
 
 
 def id_under_icinga2(place: Place, name: str, *wrapper: str) -> str:
-    node = Node(place.directory / name, "localhost", place.user, Authority.create(place.directory / f"{name}-ca"), place.directory)
+    node = Node(
+        place.directory / name,
+        "localhost",
+        place.user,
+        Authority.create(place.directory / f"{name}-ca"),
+        place.directory,
+    )
     node.configure("""
         object Endpoint NodeName { }
         object Zone "master" { endpoints = [ NodeName ] }
@@ -97,7 +103,6 @@ def id_under_nagios(place: Place, name: str, *wrapper: str) -> str:
         "define service {\n use local-service\n host_name localhost\n service_description id\n check_command id\n}\n"
     )
     configuration = configure(directory, objects, place.directory, place.user)
-    give(directory, place.user)
     status = directory / "state/status.dat"
     with daemon([*wrapper, nagios(), configuration], place.directory / f"{name}.log", {}) as running:
         pipe = directory / "state/rw/nagios.cmd"
@@ -137,10 +142,11 @@ def test_sudo_runs_exactly_one_command_line(place: Place) -> None:
     (root / "sudoers.d/tcp-headroom").chmod(0o440)
     site = Site(WatchedHost(place.directory), place.directory, place.directory, place.user)
     mounts: dict[pathlib.Path | str, str] = {root / "plugins": INSTALLED, root / "sudoers.d": "/etc/sudoers.d"}
-    commands = f"command[pinned]=sudo -n {line}\ncommand[other]=sudo -n {line} --lookback 2h 2>&1\ncommand[shell]=sudo -n /bin/sh -c id 2>&1\n"
+    commands = (
+        f"command[pinned]=sudo -n {line}\ncommand[other]=sudo -n {line} --lookback 2h 2>&1\n"
+        "command[shell]=sudo -n /bin/sh -c id 2>&1\n"
+    )
     wrapper = namespace(mounts, "setpriv", f"--reuid={place.user.uid}", f"--regid={place.user.gid}", "--clear-groups")
-    outputs = place.directory / "check_nrpe"
-    outputs.symlink_to(f"{INSTALLED}/check_nrpe")
     with site.nrpe("sudo", wrapper=wrapper, rights={}, commands=commands) as nrpe:
         assert nrpe.ask("pinned")[1].startswith("uid=0(root)")
         for refused in ("other", "shell"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import time
 
@@ -85,7 +84,7 @@ def interpreter(user: Account) -> str:
     """A Python that ``user`` may run: that of the tests, or the system's where that is in a private directory."""
     for path in (os.path.realpath(sys.executable), "/usr/bin/python3"):
         try:
-            if subprocess.run([path, "-c", ""], cwd="/", env={}, **user.rights).returncode == 0:  # type: ignore[call-overload]
+            if user.run(path, "-c", "").returncode == 0:
                 return path
         except OSError:
             continue
@@ -114,11 +113,11 @@ def plugin_directory(directory: pathlib.Path, user: Account, host: WatchedHost |
 def direct(plugin: pathlib.Path, user: Account, *arguments: str) -> tuple[int, str]:
     """Exit code and output of a plugin run by hand as ``user``, once two runs agree: ages are told to the minute."""
     end = time.monotonic() + 20
-    last = None
+    last: tuple[int, str] | None = None
     while time.monotonic() < end:
-        done = subprocess.run([plugin, *arguments], cwd="/", env={}, capture_output=True, text=True, **user.rights)  # type: ignore[call-overload]
+        done = user.run(plugin, *arguments)
         assert done.stderr == ""
-        if (done.returncode, done.stdout) == last:
+        if last == (done.returncode, done.stdout):
             return last
         last = (done.returncode, done.stdout)
     raise AssertionError(f"{plugin} never printed the same twice")

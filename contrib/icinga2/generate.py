@@ -156,6 +156,13 @@ def template(service: Service) -> str:
     return f"tcp-headroom-{service.name.replace('_', '-')}"
 
 
+ELSEWHERE = (
+    '(host.address || host.address6) && !(host.address in [ "127.0.0.1", "localhost" ] || host.address6 == "::1") '
+    "&& host.name != NodeName && !host.vars.tcp_headroom_local"
+)
+"""Condition of hosts that are not the machine of the node."""
+
+
 def services_conf() -> str:
     """The apply rules for hosts whose checks are executed by the node that schedules them."""
     text = """\
@@ -174,7 +181,7 @@ apply Service "{service.name}" {{
 
 	assign where host.vars.os == "Linux" && !host.vars.agent_endpoint
 	ignore where host.vars.tcp_headroom_passive
-	ignore where (host.address || host.address6) && host.name != NodeName && !host.vars.tcp_headroom_local && !(host.address in [ "127.0.0.1", "localhost" ] || host.address6 == "::1")
+	ignore where {ELSEWHERE}
 }}
 """
     return text

@@ -8,12 +8,19 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import hypothesis
 import nagiosplugin
 import pytest
 
 from tcp_headroom import state
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+CI = os.environ.get("CI") == "true"
+
+# No deadline: a machine that does other things, too, is slow at times. CI repeats itself, other runs explore.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
+hypothesis.settings.load_profile("tests")
+
 COMMANDS = ("check_tcp_kernel_log", "check_tcp_mem", "check_tcp_orphans")
 
 
@@ -88,5 +95,5 @@ def nobody() -> Iterator[None]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Under CI a test that could not run is a failure, not a pass."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+    if CI and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -73,7 +73,7 @@ def build_parser() -> plugin.Parser:
     parser.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
     parser.add_argument(
         "--file", metavar="PATH", action="append",
-        help="read this log file and its rotated siblings; may be repeated, the first that can be read counts",
+        help="read this log file and its rotated siblings; may be repeated: alternatives, never added up",
     )  # fmt: skip
     parser.add_argument("--log-host", metavar="NAME", help="in a log file of many hosts, count the lines of this one")
     parser.add_argument(
@@ -236,7 +236,8 @@ class KernelLog(nagiosplugin.Resource):
         reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []
         try:
-            self.view, refused = kernel_log.look(self.asked, self.clock, self.window, reach)
+            chosen = kernel_log.look(self.asked, self.clock, self.window, reach)
+            self.view, refused = chosen.view, chosen.refused
         except Blind as reason:
             self.unreadable, refused = reason.args
         self.notes += [f"not used: {reason}" for reason in refused]

@@ -16,7 +16,6 @@ import errno
 import os
 import re
 import stat
-from collections import namedtuple
 
 from tcp_headroom import kernel_messages, wording
 from tcp_headroom.blind import Blind
@@ -36,15 +35,15 @@ RECORD = 8192
 CAPTURE = 64 << 20
 """Most that is read of a capture, in bytes; rings have 16 KiB to 32 MiB."""
 
-class Record(namedtuple("Record", "priority seq usec text")):
+class Record:
     """One record of the ring."""
 
-    __slots__ = ()
-    priority: int
-    seq: int
-    usec: int
-    """Microseconds since boot, suspend not counted."""
-    text: str
+    def __init__(self, priority: int, seq: int, usec: int, text: str) -> None:
+        self.priority = priority
+        self.seq = seq
+        self.usec = usec
+        """Microseconds since boot, suspend not counted."""
+        self.text = text
 
     @property
     def from_kernel(self) -> bool:
@@ -68,20 +67,22 @@ def parse(line: bytes) -> Record | None:
     return Record(priority, seq, usec, text.decode("utf-8", "replace"))
 
 
-class Ring(namedtuple("Ring", "first last records complete capture_time")):
+class Ring:
     """What was read."""
 
-    __slots__ = ()
-    first: Record | None
-    """The oldest record; None in an empty ring."""
-    last: Record | None
-    """The newest record."""
-    records: list[Record]
-    """Those, in the order of the ring, that may be of the family; by whomever written."""
-    complete: bool
-    """Whether nothing is missing between first and last."""
-    capture_time: float | None
-    """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
+    def __init__(
+        self, first: Record | None, last: Record | None, records: list[Record], complete: bool, capture_time: float | None
+    ) -> None:
+        self.first = first
+        """The oldest record after which none is missing; None in an empty ring."""
+        self.last = last
+        """The newest record."""
+        self.records = records
+        """Those, in the order of the ring, that may be of the family; by whomever written."""
+        self.complete = complete
+        """Whether ``first`` is the oldest there is: no gap, nothing overwritten while it was read."""
+        self.capture_time = capture_time
+        """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
 
 
 def read(path: str) -> Ring:
@@ -139,9 +140,15 @@ def _ring(lines: list[bytes], capture_time: float | None) -> Ring:
     needles = [needle for needle in kernel_messages.NEEDLES if needle in everything]
     wanted = (line for line in lines if any(needle in line for needle in needles)) if needles else ()
     records = [record for record in map(parse, wanted) if record]
-    first = next((record for record in map(parse, lines) if record), None)
     last = next((record for record in map(parse, reversed(lines)) if record), None)
+    first = next((record for record in map(parse, lines) if record), None)
     complete = first is None or last is None or last.seq - first.seq + 1 == len(lines)
+    if not complete and last:
+        first = last
+        for record in map(parse, reversed(lines[:-1])):
+            if record is None or record.seq != first.seq - 1:
+                break
+            first = record
     return Ring(first, last, records, complete, capture_time)
 
 
@@ -170,9 +177,8 @@ def _restricted() -> int | None:
 def view(path: str, clock: Clock, window: Window) -> View:
     """What the ring or capture at ``path`` shows of ``window``. Raises ``Blind``.
 
-    It has seen everything since its oldest record, which is that of the boot where
-    the ring has not wrapped; with a gap, only since its newest, as what is missing
-    may lie anywhere.
+    It has seen everything since its oldest record after which none is missing; that
+    is the first of the boot where the ring has not wrapped.
     A capture has no clock of its own: its newest record is taken to be as old as
     the file, and nothing after it was seen.
     """
@@ -189,7 +195,6 @@ def view(path: str, clock: Clock, window: Window) -> View:
         when = zero + record.usec / 1e6
         if found and when >= window.start:
             events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
-    oldest = ring.first if ring.complete else ring.last
-    notes = [] if ring.complete else ["records are missing between its oldest and its newest"]
-    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0, ring.capture_time)
+    notes = [] if ring.complete else ["records are missing among the older ones"]
+    return View(path, events, zero + ring.first.usec / 1e6, notes, True, ring.first.seq == 0, ring.capture_time)
 

@@ -130,9 +130,11 @@ class Daemon:
         environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.log = log
+        # If the tests are killed, the kernel ends the daemon.
+        orphaned = [program("util-linux", "/usr/bin/setpriv", "/bin/setpriv"), "--pdeathsig", "TERM"]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                [*orphaned, *(str(word) for word in command)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})}, start_new_session=True, **rights,
             )  # type: ignore[call-overload]  # fmt: skip
 

@@ -82,13 +82,14 @@ def test_repetitions(tmp_path: pathlib.Path) -> None:
         OLD
         + line(60)
         + line(50, "last message repeated 3 times", tag="").replace(b"  last", b" last")
+        + line(45, "last message repeated 4 times", tag="").replace(b"  last", b" last")
         + line(40, f"message repeated 5 times: [ [ 12.5] {HIT}]")
         + quiet(30)
         + line(20, "last message repeated 9 times", tag="").replace(b"  last", b" last")
         + line(10)
         + line(5, "last message repeated 7 times", host="web2", tag="").replace(b"  last", b" last"),
     )
-    assert hits(look(log)) == 1 + 3 + 5 + 1
+    assert hits(look(log)) == 1 + 3 + 4 + 5 + 1
 
 
 @pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])

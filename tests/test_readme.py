@@ -65,7 +65,7 @@ def test_files_exist() -> None:
 
 
 def test_links_inside() -> None:
-    headings = {line[3:] for line in README.splitlines() if line.startswith("## ")}
+    headings = {line.lstrip("# ") for line in README.splitlines() if line.startswith("##")}
     for target in re.findall(r"\]\(#([\w-]+)\)", README):
         assert target in {heading.lower().replace(" ", "-") for heading in headings}
 

@@ -311,7 +311,7 @@ def facts(seen: KernelLog) -> str:
     if seen.by_counter:
         text = resets(seen) if seen.growth else f"no socket was reset for lack of memory {window}"
         text += ", judged by the counter of this network namespace"
-        if seen.coverage < 100:
+        if round(seen.coverage, 1) < 100:
             text += f", watched for {wording.percent(seen.coverage)} of that time"
         if seen.hits():
             text += f"; earlier runs saw {wording.count(seen.hits(), 'message')} about socket memory"
@@ -330,7 +330,7 @@ def facts(seen: KernelLog) -> str:
     else:
         text = f"no message about socket memory {window}"
     text += f"; read from {wording.path(seen.view.source)}"
-    if seen.coverage < 100:
+    if round(seen.coverage, 1) < 100:
         text += f", which shows {wording.percent(seen.coverage)} of that time"
     swallowed = seen.hits(log_view.SUPPRESSED)
     if swallowed:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import nagiosplugin
 import pytest
 
+from tcp_headroom import state
+
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 COMMANDS = ("check_tcp_kernel_log", "check_tcp_mem", "check_tcp_orphans")
 
@@ -42,8 +44,17 @@ def fresh_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Calls the ``main`` of a command among the fixture trees; standard error must stay empty."""
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """Calls the ``main`` of a command among the fixture trees; standard error must stay empty.
+
+    What it remembers by default is kept away from the home of whoever runs the tests.
+    """
+
+    directory = state.directory
+    default = str(tmp_path_factory.mktemp("home") / "state")
+    monkeypatch.setattr(state, "directory", lambda option: directory(option or default))
 
     def call(command: str, *arguments: str | os.PathLike[str]) -> Output:
         monkeypatch.chdir(FIXTURES)

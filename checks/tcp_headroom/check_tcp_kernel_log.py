@@ -73,7 +73,7 @@ def build_parser() -> plugin.Parser:
     parser.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
     parser.add_argument(
         "--file", metavar="PATH", action="append",
-        help="read this log file and its rotated siblings; may be repeated, the first that can be read counts",
+        help="read this log file and its rotated siblings; may be repeated: alternatives, never added up",
     )  # fmt: skip
     parser.add_argument("--log-host", metavar="NAME", help="in a log file of many hosts, count the lines of this one")
     parser.add_argument(
@@ -286,7 +286,7 @@ class Coverage(plugin.Gauge):
         if resource.by_counter:
             remedy = "wait for more runs, or " + resource.unreadable.rpartition("; ")[2]
         else:
-            remedy = "shorten --lookback, enlarge the ring (log_buf_len), or let the check read the journal"
+            remedy = "shorten --lookback, or let the check read a log that reaches further back"
         least = wording.number(resource.min_coverage)
         return nagiosplugin.Result(nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric)
 

@@ -46,30 +46,34 @@ def view(clock: Clock, window: Window, place: Sequence[str] = ()) -> View:
     events: list[Event] = []
     notes: list[str] = []
     missed: float | None = None
+    oldest = b""
     info = reached = False
     for block in _blocks([*place, "--reverse", "_TRANSPORT=kernel", "+", f"MESSAGE_ID={MISSED}"]):
         for entry in _wanted(block):
-            received = _number(entry, "__REALTIME_TIMESTAMP")
             if entry.get("MESSAGE_ID") == MISSED:
                 if missed is None:
-                    missed = received
+                    missed = _number(entry, "__REALTIME_TIMESTAMP")
                     notes.append(f"journald says: {wording.clean(_message(entry), 60)}")
                 continue
-            event = _event(entry, received, clock)
+            event = _event(entry, clock)
             if event and event.when >= window.start:
                 events.append(event)
         info = info or bool(_INFO.search(block))
-        oldest = _REALTIME.search(block, block.rfind(b"\n", 0, len(block) - 1) + 1)
-        if oldest and int(oldest[1]) / 1e6 < window.start - SLACK:
+        oldest = block[block.rfind(b"\n", 0, len(block) - 1) + 1 :]
+        received_first = _REALTIME.search(oldest)
+        if received_first and int(received_first[1]) / 1e6 < window.start - SLACK:
             reached = True
             break
     if not info:
         _refuse_sightless(place)
-    since = window.start if reached else _oldest(place)
+    since = window.start
+    if not reached:
+        # The first kernel record may have waited in the ring for journald to start.
+        since = min([_oldest(place), *(_stamp(entry, clock)[1] for entry in _parsed(oldest))])
     return View("the journal", events, max(since, missed or since), notes, True)
 
 
-def _event(entry: dict[str, Any], received: float, clock: Clock) -> Event | None:
+def _event(entry: dict[str, Any], clock: Clock) -> Event | None:
     # Whoever may write /dev/kmsg can choose the identifier, but not facility 0; journald of
     # old stores no facility for the kernel's own records.
     if entry.get("SYSLOG_IDENTIFIER") != "kernel" or entry.get("SYSLOG_FACILITY", "0") != "0":
@@ -77,16 +81,20 @@ def _event(entry: dict[str, Any], received: float, clock: Clock) -> Event | None
     found = classify(_message(entry))
     if not found:
         return None
-    boot = entry.get("_BOOT_ID")
+    stamp, when = _stamp(entry, clock)
+    return Event(when, *found, f"{KERNEL_STAMP}{entry.get('_BOOT_ID')}/{stamp * 1e6:.0f}")
+
+
+def _stamp(entry: dict[str, Any], clock: Clock) -> tuple[float, float]:
+    """printk's stamp in seconds since boot, and the time since the epoch that it means."""
+    received, monotonic = _number(entry, "__REALTIME_TIMESTAMP"), _number(entry, "__MONOTONIC_TIMESTAMP")
+    if "_SOURCE_MONOTONIC_TIMESTAMP" not in entry:
+        return monotonic, received
     stamp = _number(entry, "_SOURCE_MONOTONIC_TIMESTAMP")
-    if not stamp:
-        stamp, when = _number(entry, "__MONOTONIC_TIMESTAMP"), received
-    elif boot == clock.boot:
+    if entry.get("_BOOT_ID") == clock.boot:
         # As for the ring: no step of the clock since can move it.
-        when = clock.of_uptime(stamp)
-    else:
-        when = received - max(0.0, _number(entry, "__MONOTONIC_TIMESTAMP") - stamp)
-    return Event(when, *found, f"{KERNEL_STAMP}{boot}/{stamp * 1e6:.0f}")
+        return stamp, clock.of_uptime(stamp)
+    return stamp, received - max(0.0, monotonic - stamp)
 
 
 def _refuse_sightless(place: Sequence[str]) -> None:
@@ -112,8 +120,6 @@ def _oldest(place: Sequence[str]) -> float:
 
 def _wanted(block: bytes) -> Iterator[dict[str, Any]]:
     """The entries of a block of lines that may be of interest."""
-    import json
-
     starts = set()
     for needle in _NEEDLES:
         place = block.find(needle)
@@ -122,12 +128,19 @@ def _wanted(block: bytes) -> Iterator[dict[str, Any]]:
             end = block.find(b"\n", place)
             place = block.find(needle, end) if end >= 0 else -1
     for start in sorted(starts):
-        try:
-            entry = json.loads(block[start : block.find(b"\n", start)].decode("utf-8", "replace"))
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+        yield from _parsed(block[start : block.find(b"\n", start)])
+
+
+def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
+    """The entry on a line, if it is one."""
+    import json
+
+    try:
+        entry = json.loads(line.decode("utf-8", "replace"))
+    except ValueError:
+        return
+    if isinstance(entry, dict):
+        yield entry
 
 
 def _message(entry: dict[str, Any]) -> str:

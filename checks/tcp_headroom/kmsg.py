@@ -73,13 +73,13 @@ class Ring(namedtuple("Ring", "first last records complete capture_time")):
 
     __slots__ = ()
     first: Record | None
-    """The oldest record; None in an empty ring."""
+    """The oldest record after which none is missing; None in an empty ring."""
     last: Record | None
     """The newest record."""
     records: list[Record]
     """Those, in the order of the ring, that may be of the family; by whomever written."""
     complete: bool
-    """Whether nothing is missing between first and last."""
+    """Whether ``first`` is the oldest there is: no gap, nothing overwritten while it was read."""
     capture_time: float | None
     """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
 
@@ -139,9 +139,15 @@ def _ring(lines: list[bytes], capture_time: float | None) -> Ring:
     needles = [needle for needle in kernel_messages.NEEDLES if needle in everything]
     wanted = (line for line in lines if any(needle in line for needle in needles)) if needles else ()
     records = [record for record in map(parse, wanted) if record]
-    first = next((record for record in map(parse, lines) if record), None)
     last = next((record for record in map(parse, reversed(lines)) if record), None)
+    first = next((record for record in map(parse, lines) if record), None)
     complete = first is None or last is None or last.seq - first.seq + 1 == len(lines)
+    if not complete and last:
+        first = last
+        for record in map(parse, reversed(lines[:-1])):
+            if record is None or record.seq != first.seq - 1:
+                break
+            first = record
     return Ring(first, last, records, complete, capture_time)
 
 
@@ -170,11 +176,10 @@ def _restricted() -> int | None:
 def view(path: str, clock: Clock, window: Window) -> View:
     """What the ring or capture at ``path`` shows of ``window``. Raises ``Blind``.
 
-    It has seen everything since its oldest record, which is that of the boot where
-    the ring has not wrapped; with a gap, only since its newest, as what is missing
-    may lie anywhere.
+    It has seen everything since its oldest record after which none is missing; that
+    is the first of the boot where the ring has not wrapped.
     A capture has no clock of its own: its newest record is taken to be as old as
-    the file.
+    the file, and nothing after it was seen.
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
@@ -189,7 +194,6 @@ def view(path: str, clock: Clock, window: Window) -> View:
         when = zero + record.usec / 1e6
         if found and when >= window.start:
             events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
-    oldest = ring.first if ring.complete else ring.last
-    notes = [] if ring.complete else ["records are missing between its oldest and its newest"]
-    return View(path, events, zero + oldest.usec / 1e6, notes, True, oldest.seq == 0)
+    notes = [] if ring.complete else ["records are missing among the older ones"]
+    return View(path, events, zero + ring.first.usec / 1e6, notes, True, ring.first.seq == 0, ring.capture_time)
 

@@ -84,6 +84,7 @@ class Scan:
 
     @property
     def done(self) -> bool:
+        """Whether nothing older can add to what is known."""
         return self.reached and self.info
 
 
@@ -105,10 +106,11 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
         if not _between(path, window):
             raise
     # A rotation under the reader renames what was listed; listing again finds it.
-    listed: list[tuple[str, int]] = []
-    while not scan.done and listed != (siblings := _siblings(path)):
+    listed: list[tuple[float, str, int]] = []
+    live_suffices = scan.done
+    while not live_suffices and listed != (siblings := _siblings(path)):
         listed = siblings
-        _read_siblings([name for name, _inode in siblings], seen, scan, notes)
+        _read_siblings(siblings, seen, scan, notes)
     _refuse_sightless(wording.path(path), scan)
     others = sorted(name for name in scan.hosts if name != host)
     if others:
@@ -143,25 +145,20 @@ def _open(path: str) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
-def _old(file: str | int, window: Window) -> bool:
-    """Whether a file, by name or descriptor, was last written too long ago for a line in the window; False if it is gone."""
-    try:
-        return os.stat(file).st_mtime < window.start - SLACK
-    except OSError:
-        return False
-
-
 def _between(path: str, window: Window) -> bool:
     """Whether ``path`` was rotated away within the window and no line has made a new one since."""
     try:
         siblings = _siblings(path)
-        return bool(siblings) and not os.path.lexists(path) and not _old(siblings[0][0], window)
+        return not os.path.lexists(path) and bool(siblings) and siblings[0][0] >= window.start - SLACK
     except ValueError:
         return False
 
 
-def _siblings(path: str) -> list[tuple[str, int]]:
-    """The rotated forms of ``path`` with their inodes, newest first: ``.1``, ``.2.gz``, dateext names, also in ``archive/``."""
+def _siblings(path: str) -> list[tuple[float, str, int]]:
+    """Time, name and inode of the rotated forms of ``path``, newest first.
+
+    That is ``.1``, ``.2.gz`` and dateext names, beside it and in ``archive/``.
+    """
     folder, name = os.path.split(os.path.realpath(path))
     endings = "|".join(map(re.escape, COMPRESSED))
     rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
@@ -180,32 +177,30 @@ def _siblings(path: str) -> list[tuple[str, int]]:
                 continue
             if stat.S_ISREG(status.st_mode):
                 found.append((status.st_mtime, entry.path, status.st_ino))
-    return [(name, inode) for _time, name, inode in sorted(found, reverse=True)]
+    return sorted(found, reverse=True)
 
 
-def _read_siblings(names: list[str], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
-    """Read rotated files, newest first, until the window is covered."""
-    for name in names:
+def _read_siblings(siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+    """Read the rotated files that were written to within the window, newest first."""
+    names = {name for _time, name, _inode in siblings}
+    for written, name, _inode in siblings:
+        outside = written < scan.window.start - SLACK
+        scan.reached = scan.reached or outside
+        if outside and scan.info:
+            continue
         stem, ending = os.path.splitext(name)
         # While it is being compressed, the complete file stands beside the incomplete one.
         if ending in COMPRESSED and stem in names:
             continue
         try:
-            # Only this ends the reading, not an old line met: times may be equal, or fresh on an old file.
-            if scan.done and _old(name, scan.window):
-                return
             with _open(name) as file:
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
-                old = _old(file.fileno(), scan.window)
-                scan.reached = scan.reached or old
-                if old and scan.info:
-                    return
                 compressed = ending in COMPRESSED
                 blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
-                _read(blocks, status.st_mtime, scan, from_end=not compressed, old=old)
+                _read(blocks, status.st_mtime, scan, from_end=not compressed)
         except Blind as reason:
             if os.path.lexists(name):
                 notes.append(str(reason))
@@ -252,7 +247,7 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         codec = import_module(module)
     except ImportError:
         raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
-    damaged = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
+    damaged: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
     offset = 0
     lead = rest = b""
     inside = False
@@ -280,15 +275,11 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
 
 
-def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True, old: bool = False) -> None:
-    """Take in one file, last written at ``written``.
-
-    ``from_end``: until it has no more to add. ``old``: no line of it lies in the
-    window, but the kernel may speak in it.
-    """
+def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True) -> None:
+    """Take in one file, last written at ``written``; ``from_end``: until it has no more to add."""
     events: list[Event] = []
     zero: float | None = None
-    reached = old
+    reached = False
     searched = 0
     try:
         for block in blocks:
@@ -297,7 +288,7 @@ def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = 
             first, last = _edges(block, scan.clock.now, zero)
             if scan.newest is None:
                 scan.newest = last
-            if not (old or (reached and from_end)):
+            if not (reached and from_end):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))

@@ -91,7 +91,7 @@ def consult(
             logs, counters = _section(held.values, LOGS), _section(held.values, COUNTERS)
             memory = unpack(logs.get(name))
             if memory and view:
-                view = recall(memory, view, clock, window)
+                view = recall(memory, view, clock)
             elif memory:
                 view = _remembered(memory, clock, window)
             if view and view.source != REMEMBERED:
@@ -129,16 +129,15 @@ def _sampled(values: Any) -> float:
     return known.last.time if known else 0.0
 
 
-def recall(memory: Memory, view: View, clock: Clock, window: Window) -> View:
+def recall(memory: Memory, view: View, clock: Clock) -> View:
     """``view`` completed by what is remembered."""
     step = _step(memory, clock)
     old = _events(memory, step)
     same = [event for event in old if _stamped(event) == view.kernel_stamps]
     # A message has another key in another kind of source: what the present one covers, it shows itself.
     other = [event for event in old if _stamped(event) != view.kernel_stamps and event.when < view.since]
-    events = [event for event in union(view.events, same, other) if event.when >= window.start]
     connected = memory.since + step <= view.since <= memory.until + step
-    return view._replace(events=events, since=memory.since + step if connected else view.since)
+    return view._replace(events=union(view.events, same, other), since=memory.since + step if connected else view.since)
 
 
 def _remembered(memory: Memory, clock: Clock, window: Window) -> View | None:
@@ -159,9 +158,10 @@ def _events(memory: Memory, step: float) -> list[Event]:
 
 def remember(view: View, clock: Clock, window: Window) -> Memory:
     """What to keep of a view, itself completed by ``recall``."""
-    events = sorted(union(view.events), key=lambda event: event.when)[-KEPT:]
+    events = sorted((event for event in union(view.events) if event.when >= window.start), key=lambda event: event.when)
     since = window.start if coverage(view, window) == 100 else view.since
-    return Memory(since, clock.now, clock.booted, clock.boot, events)
+    until = clock.now if view.until is None else min(view.until, clock.now)
+    return Memory(since, until, clock.booted, clock.boot, events[-KEPT:])
 
 
 def _stamped(event: Event) -> bool:

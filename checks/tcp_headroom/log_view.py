@@ -44,7 +44,7 @@ class Event(namedtuple("Event", "when cause count key")):
     """
 
 
-class View(namedtuple("View", "source events since notes kernel_stamps from_boot", defaults=[False, False])):
+class View(namedtuple("View", "source events since notes kernel_stamps from_boot until", defaults=[False, False, None])):
     """What one source saw."""
 
     __slots__ = ()
@@ -59,13 +59,15 @@ class View(namedtuple("View", "source events since notes kernel_stamps from_boot
     """Whether its events are known by ``KERNEL_STAMP``."""
     from_boot: bool
     """Whether ``since`` is a boot, so that there was nothing to see for some time before it."""
+    until: float | None
+    """Up to when it has seen everything, None for the present: a copy knows nothing of what came after it."""
 
 
 def coverage(view: View, window: Window) -> float:
-    """How much of ``window`` the view shows, in percent; all, where it begins with a boot inside."""
-    if view.since <= window.start or view.from_boot:
-        return 100.0
-    return max(0.0, 100 * (window.now - view.since) / (window.now - window.start))
+    """How much of ``window`` the view shows, in percent; before a boot inside it there was nothing to see."""
+    start = window.start if view.from_boot else max(view.since, window.start)
+    end = window.now if view.until is None else min(view.until, window.now)
+    return float(max(0.0, 100 * (end - start) / (window.now - window.start)))
 
 
 def classify(message: str) -> tuple[str, int] | None:

@@ -9,7 +9,6 @@ no clock step touches.
 
 from __future__ import annotations
 
-from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,36 +18,36 @@ KEPT = 100
 """Spans kept; older ones are joined."""
 
 
-class Sample(namedtuple("Sample", "boot namespace time value")):
+class Sample:
     """The counter as read once."""
 
-    __slots__ = ()
-    boot: str
-    """Boot id."""
-    namespace: str
-    """What tells one network namespace from others."""
-    time: float
-    value: int
+    def __init__(self, boot: str, namespace: str, time: float, value: int) -> None:
+        self.boot = boot
+        """Boot id."""
+        self.namespace = namespace
+        """What tells one network namespace from others."""
+        self.time = time
+        self.value = value
 
 
-class Span(namedtuple("Span", "start end count")):
+class Span:
     """So many resets between two samples."""
 
-    __slots__ = ()
-    start: float
-    end: float
-    count: int
+    def __init__(self, start: float, end: float, count: int) -> None:
+        self.start = start
+        self.end = end
+        self.count = count
 
 
-class Watch(namedtuple("Watch", "since last spans")):
+class Watch:
     """What the samples of one boot and namespace say together."""
 
-    __slots__ = ()
-    since: float
-    """Time of the first sample."""
-    last: Sample
-    spans: list[Span]
-    """Where the counter grew, oldest first."""
+    def __init__(self, since: float, last: Sample, spans: list[Span]) -> None:
+        self.since = since
+        """Time of the first sample."""
+        self.last = last
+        self.spans = spans
+        """Where the counter grew, oldest first."""
 
 
 def watch(remembered: Watch | None, sample: Sample) -> Watch:
@@ -82,7 +81,9 @@ def within(found: Watch, start: float) -> list[Span]:
 
 def pack(found: Watch) -> list[Any]:
     """A watch as JSON values."""
-    return [found.since, list(found.last), [list(span) for span in found.spans]]
+    last = found.last
+    spans = [[span.start, span.end, span.count] for span in found.spans]
+    return [found.since, [last.boot, last.namespace, last.time, last.value], spans]
 
 
 def unpack(values: Any) -> Watch | None:

@@ -236,7 +236,8 @@ class KernelLog(nagiosplugin.Resource):
         reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []
         try:
-            self.view, refused = kernel_log.look(self.asked, self.clock, self.window, reach)
+            chosen = kernel_log.look(self.asked, self.clock, self.window, reach)
+            self.view, refused = chosen.view, chosen.refused
         except Blind as reason:
             self.unreadable, refused = reason.args
         self.notes += [f"not used: {reason}" for reason in refused]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import namedtuple
 
 from tcp_headroom import procfs, wording
 from tcp_headroom.blind import Blind
@@ -11,18 +10,18 @@ from tcp_headroom.blind import Blind
 BOOT_ID = "sys/kernel/random/boot_id"
 
 
-class Clock(namedtuple("Clock", "now monotonic boottime boot", defaults=[""])):
+class Clock:
     """One moment on three clocks, in seconds, and the boot it belongs to."""
 
-    __slots__ = ()
-    now: float
-    """Since the epoch."""
-    monotonic: float
-    """Since boot, suspend not counted: what the stamps of printk follow."""
-    boottime: float
-    """Since boot, suspend included."""
-    boot: str
-    """The boot id as the journal writes it, 32 hexadecimal digits; empty if unknown."""
+    def __init__(self, now: float, monotonic: float, boottime: float, boot: str = "") -> None:
+        self.now = now
+        """Since the epoch."""
+        self.monotonic = monotonic
+        """Since boot, suspend not counted: what the stamps of printk follow."""
+        self.boottime = boottime
+        """Since boot, suspend included."""
+        self.boot = boot
+        """The boot id as the journal writes it, 32 hexadecimal digits; empty if unknown."""
 
     @property
     def booted(self) -> float:

@@ -9,7 +9,6 @@ is refused like one that cannot be read.
 from __future__ import annotations
 
 import functools
-from collections import namedtuple
 
 from tcp_headroom.blind import Blind
 from tcp_headroom.log_view import View, coverage
@@ -28,20 +27,20 @@ BOOT_TIME = 300.0
 """Within so many seconds after the boot a log daemon has taken in the ring since the boot."""
 
 
-class Request(namedtuple("Request", "source kmsg journal files host")):
+class Request:
     """What the user asked for."""
 
-    __slots__ = ()
-    source: str
-    """``auto``, ``kmsg``, ``journal`` or ``file``."""
-    kmsg: str
-    """Path of the ring or of a capture."""
-    journal: Sequence[str]
-    """Options of journalctl that name a journal; none for that of this host."""
-    files: Sequence[str]
-    """Log files, alternatives in this order; none for the usual ones."""
-    host: str | None
-    """In files, count only lines of this host."""
+    def __init__(self, source: str, kmsg: str, journal: Sequence[str], files: Sequence[str], host: str | None) -> None:
+        self.source = source
+        """``auto``, ``kmsg``, ``journal`` or ``file``."""
+        self.kmsg = kmsg
+        """Path of the ring or of a capture."""
+        self.journal = journal
+        """Options of journalctl that name a journal; none for that of this host."""
+        self.files = files
+        """Log files, alternatives in this order; none for the usual ones."""
+        self.host = host
+        """In files, count only lines of this host."""
 
     @property
     def local(self) -> bool:
@@ -51,16 +50,16 @@ class Request(namedtuple("Request", "source kmsg journal files host")):
     @property
     def key(self) -> str:
         """The same for the same request."""
-        return repr(tuple(self))
+        return repr((self.source, self.kmsg, self.journal, self.files, self.host))
 
 
-class Look(namedtuple("Look", "view refused")):
+class Look:
     """The view chosen, and why others were not."""
 
-    __slots__ = ()
-    view: View
-    refused: list[str]
-    """One sentence for each source passed over."""
+    def __init__(self, view: View, refused: list[str]) -> None:
+        self.view = view
+        self.refused = refused
+        """One sentence for each source passed over."""
 
 
 def look(request: Request, clock: Clock, window: Window, reach: Window) -> Look:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import namedtuple
 
 ORPHANS = "orphans"
 """More orphans than tcp_max_orphans, by the penalty of the socket."""
@@ -25,15 +24,15 @@ UNCLEAR = "unclear"
 CAUSES = (ORPHANS, MEMORY, UNCLEAR)
 
 
-class Text(namedtuple("Text", "pattern cause kernels")):
+class Text:
     """One text of the family."""
 
-    __slots__ = ()
-    pattern: str
-    """Regular expression for the beginning of the message."""
-    cause: str
-    kernels: str
-    """Where it is printed."""
+    def __init__(self, pattern: str, cause: str, kernels: str) -> None:
+        self.pattern = pattern
+        """Regular expression for the beginning of the message."""
+        self.cause = cause
+        self.kernels = kernels
+        """Where it is printed."""
 
 
 FAMILY = (
@@ -54,8 +53,18 @@ _SUPPRESSED = (
     r"|printk: ([0-9]{1,10}) messages suppressed\.)\s*$"
 )
 
-NEEDLES = (b"TCP: too many", b"TCP: out of mem", b"Out of socket", b"Orphaned socket", b"Fatal resource", b"s suppressed")
-"""Every message that ``cause`` or ``suppressed`` accept contains one of these, whatever its end suffered."""
+NEEDLES = (
+    b"TCP: too many o",
+    b"TCP: out of mem",
+    b"Out of socket mem",
+    b"Orphaned socket dropped (",
+    b"Fatal resource shortage: ",
+    b"s suppressed",
+)
+"""Every message that ``cause`` or ``suppressed`` accept contains one of these, whatever its end suffered.
+
+As long as the patterns allow: the longer a needle, the faster it is searched.
+"""
 
 
 # Compiled at the first message that may be of the family, which most runs never see.

@@ -16,7 +16,6 @@ import errno
 import os
 import re
 import stat
-from collections import namedtuple
 
 from tcp_headroom import kernel_messages, wording
 from tcp_headroom.blind import Blind
@@ -36,15 +35,15 @@ RECORD = 8192
 CAPTURE = 64 << 20
 """Most that is read of a capture, in bytes; rings have 16 KiB to 32 MiB."""
 
-class Record(namedtuple("Record", "priority seq usec text")):
+class Record:
     """One record of the ring."""
 
-    __slots__ = ()
-    priority: int
-    seq: int
-    usec: int
-    """Microseconds since boot, suspend not counted."""
-    text: str
+    def __init__(self, priority: int, seq: int, usec: int, text: str) -> None:
+        self.priority = priority
+        self.seq = seq
+        self.usec = usec
+        """Microseconds since boot, suspend not counted."""
+        self.text = text
 
     @property
     def from_kernel(self) -> bool:
@@ -68,20 +67,22 @@ def parse(line: bytes) -> Record | None:
     return Record(priority, seq, usec, text.decode("utf-8", "replace"))
 
 
-class Ring(namedtuple("Ring", "first last records complete capture_time")):
+class Ring:
     """What was read."""
 
-    __slots__ = ()
-    first: Record | None
-    """The oldest record after which none is missing; None in an empty ring."""
-    last: Record | None
-    """The newest record."""
-    records: list[Record]
-    """Those, in the order of the ring, that may be of the family; by whomever written."""
-    complete: bool
-    """Whether ``first`` is the oldest there is: no gap, nothing overwritten while it was read."""
-    capture_time: float | None
-    """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
+    def __init__(
+        self, first: Record | None, last: Record | None, records: list[Record], complete: bool, capture_time: float | None
+    ) -> None:
+        self.first = first
+        """The oldest record after which none is missing; None in an empty ring."""
+        self.last = last
+        """The newest record."""
+        self.records = records
+        """Those, in the order of the ring, that may be of the family; by whomever written."""
+        self.complete = complete
+        """Whether ``first`` is the oldest there is: no gap, nothing overwritten while it was read."""
+        self.capture_time = capture_time
+        """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
 
 
 def read(path: str) -> Ring:

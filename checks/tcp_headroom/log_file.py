@@ -50,7 +50,8 @@ INFO = 6
 COMPRESSED = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "", ".lz4": ""}
 """Module that reads a compressed sibling, empty where Python has none."""
 
-_NEEDLES = (*kernel_messages.NEEDLES, b"message repeated")
+_REPEATED = b"last message repeated "
+"""In the line that counts repetitions of the line before it, without saying what that was."""
 
 
 class Block(namedtuple("Block", "offset lead data")):
@@ -211,28 +212,31 @@ def _read_siblings(siblings: list[tuple[float, str, int]], seen: set[tuple[int, 
 def _backward(descriptor: int, size: int) -> Iterator[Block]:
     """The blocks of a file from its end on, each with its lines in order."""
     end = size
-    rest = b""
+    # The beginning of a line longer than a block, which goes with the block that it begins in.
+    tail = b""
     while end > 0:
         start = max(0, end - BLOCK)
-        data = os.pread(descriptor, end - start, start)
-        if len(data) < end - start:
+        lead = min(LEAD, start)
+        data = os.pread(descriptor, lead + end - start, start - lead)
+        if len(data) < lead + end - start:
             # Truncated under the reader; what is gone stands in a rotated copy, if anywhere.
-            rest = b""
-        # The line that a block begins with is complete only at the start of the file. Else it
-        # goes with the block before; of a line of megabytes no more than the beginning is kept.
-        cut = data.find(b"\n") + 1 if start else 0
-        if cut or not start:
-            lead = os.pread(descriptor, min(LEAD, start + cut), max(0, start + cut - LEAD))
-            yield Block(start + cut, len(lead), lead + data[cut:] + rest)
-            data, rest = data[:cut], b""
-        # NULs are the hole that a writer leaves behind whose file was truncated: a line begins after them.
-        text = data.lstrip(b"\0")
-        if len(text) == len(data):
-            rest = (data + rest)[:LONGEST]
-        elif text or rest:
-            yield Block(start + len(data) - len(text), 0, text + rest)
-            rest = b""
-        end = start
+            tail = b""
+        if not start:
+            yield Block(0, 0, data + tail)
+            return
+        cut = data.find(b"\n", lead) + 1
+        if data[lead : lead + 1] == b"\0":
+            # The hole that a writer leaves behind whose file was truncated: a line begins after it.
+            cut = len(data) - len(data[lead:].lstrip(b"\0"))
+        if cut and (cut < len(data) or tail):
+            yield Block(start - lead + cut, cut, data + tail)
+            tail = b""
+        if 0 < cut < len(data):
+            # The next block ends with the line that this one cuts; joining its pieces would copy both blocks.
+            end = start - lead + cut
+        else:
+            tail = (data[lead:].lstrip(b"\0") + tail)[:LONGEST]
+            end = start
 
 
 def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
@@ -406,20 +410,30 @@ def _stamped(lines: Iterator[bytes], now: float, zero: float) -> tuple[float, by
 
 
 def _wanted(block: Block) -> list[tuple[int, int]]:
-    """Begin and end, within ``data``, of the lines that contain a needle."""
+    """Begin and end, within ``data``, of the lines that contain a needle, and of those that repeat such a line."""
     data = block.data
     found = {}
-    for needle in _NEEDLES:
+    for needle in kernel_messages.NEEDLES:
         place = data.find(needle, block.lead)
         while place >= 0:
-            end = data.find(b"\n", place)
-            end = len(data) if end < 0 else end
+            end = _end(data, place)
             start = max(block.lead, data.rfind(b"\n", 0, place) + 1)
             if data[start] == 0:
                 start = place - len(data[start:place].lstrip(b"\0"))
             found[start] = end
             place = data.find(needle, end)
+    # The line before the first of the block may be such a line, too.
+    for start in (block.lead, *(end + 1 for end in found.values())):
+        while data.find(_REPEATED, start, end := _end(data, start)) >= 0:
+            found[start] = end
+            start = end + 1
     return sorted(found.items())
+
+
+def _end(data: bytes, place: int) -> int:
+    """Where the line around ``place`` ends."""
+    end = data.find(b"\n", place)
+    return len(data) if end < 0 else end
 
 
 def _same_host(host: str | None, wanted: str) -> bool:

@@ -7,7 +7,6 @@ up to one coverage where nothing lies between them.
 
 from __future__ import annotations
 
-from collections import namedtuple
 
 from tcp_headroom import abort_growth, state, wording
 from tcp_headroom.blind import Blind
@@ -35,27 +34,27 @@ KEPT = 500
 """Events remembered, the newest; there are more only where the log itself still has them."""
 
 
-class Memory(namedtuple("Memory", "since until booted boot events")):
+class Memory:
     """What one run leaves for the next. Times are seconds since the epoch."""
 
-    __slots__ = ()
-    since: float
-    """From here on everything was seen, up to ``until``."""
-    until: float
-    booted: float
-    """When the machine was booted, by the clock of that run."""
-    boot: str
-    events: list[Event]
+    def __init__(self, since: float, until: float, booted: float, boot: str, events: list[Event]) -> None:
+        self.since = since
+        """From here on everything was seen, up to ``until``."""
+        self.until = until
+        self.booted = booted
+        """When the machine was booted, by the clock of that run."""
+        self.boot = boot
+        self.events = events
 
 
-class Recollection(namedtuple("Recollection", "view watch notes")):
+class Recollection:
     """What this run and the earlier ones know together."""
 
-    __slots__ = ()
-    view: View | None
-    watch: Watch | None
-    notes: list[str]
-    """What ``-v`` should say of the memory itself."""
+    def __init__(self, view: View | None, watch: Watch | None, notes: list[str]) -> None:
+        self.view = view
+        self.watch = watch
+        self.notes = notes
+        """What ``-v`` should say of the memory itself."""
 
 
 def earliest(path: str | None, sample: Sample | None, start: float) -> float:
@@ -170,7 +169,7 @@ def _stamped(event: Event) -> bool:
 
 def pack(memory: Memory) -> list[Any]:
     """A memory as JSON values."""
-    return [*memory[:4], [list(event) for event in memory.events]]
+    return [memory.since, memory.until, memory.booted, memory.boot, [list(event) for event in memory.events]]
 
 
 def unpack(values: Any) -> Memory | None:

@@ -20,12 +20,12 @@ SLACK = 3600.0
 """How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
 
 
-class Window(namedtuple("Window", "start now")):
+class Window:
     """The lookback window; both edges belong to it."""
 
-    __slots__ = ()
-    start: float
-    now: float
+    def __init__(self, start: float, now: float) -> None:
+        self.start = start
+        self.now = now
 
 
 class Event(namedtuple("Event", "when cause count key")):

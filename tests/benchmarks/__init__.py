@@ -1,0 +1,1 @@
+"""What tests/benchmark measures: one module for each of its selections."""

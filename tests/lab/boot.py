@@ -1,0 +1,77 @@
+"""Booting a kernel under QEMU, in software emulation and in virtual time, and reading what the guest reports.
+
+With ``-icount`` the guest's clock counts instructions, and jumps when the guest
+is idle: hours cost seconds, and a run does the same whenever it is repeated. The
+console goes to the first serial port, the reports to the second.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from typing import Any, NamedTuple
+
+from lab import kernels
+
+QEMU = "qemu-system-x86_64"
+
+_MACHINE = (
+    "-accel", "tcg", "-icount", "shift=1,sleep=off", "-smp", "1", "-rtc", "clock=vm,base=2026-01-01T12:00:00",
+    "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+)  # fmt: skip
+
+_COMMAND_LINE = "console=ttyS0 quiet rootfstype=ramfs panic=-1 mitigations=off nokaslr printk.devkmsg=on"
+
+_MARK = "@lab "
+
+
+class Run(NamedTuple):
+    """What came back of a guest."""
+
+    reports: list[dict[str, Any]]
+    console: str
+    """The end of what the guest's console printed."""
+    ended: bool
+    """Whether the guest powered itself off in time."""
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, or what is wrong."""
+        said = [str(report["verdict"]) for report in self.reports if "verdict" in report]
+        if said and self.ended:
+            return said[-1]
+        reason = "the guest went away without a verdict" if self.ended else "the guest did not end in time"
+        return f"{reason}; its console ends: {self.console[-300:].strip()}"
+
+
+def available() -> None:
+    """Raises ``Missing`` if there is no QEMU."""
+    if not shutil.which(QEMU):
+        raise kernels.Missing(f"{QEMU} is not installed (package qemu-system-x86)")
+
+
+def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
+    """Boot ``image`` with ``ram`` MiB and wait, ``seconds`` at most, until the guest powers off."""
+    with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
+        home = pathlib.Path(directory)
+        (home / "initrd").write_bytes(initrd)
+        command = [
+            QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
+            "-append", _COMMAND_LINE, "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
+        ]  # fmt: skip
+        with open(home / "qemu", "wb") as complaints, subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=complaints
+        ) as guest:
+            try:
+                ended = guest.wait(seconds) == 0
+            except subprocess.TimeoutExpired:
+                ended = False
+            finally:
+                guest.kill()
+        texts = [path.read_text(errors="replace") for path in (home / "qemu", home / "console") if path.exists()]
+        lines = (home / "reports").read_text(errors="replace").splitlines() if (home / "reports").exists() else []
+    reports = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
+    return Run(reports, "".join(texts)[-20000:], ended)

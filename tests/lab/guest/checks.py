@@ -1,0 +1,133 @@
+"""Running the real commands in the guest, and holding what they say against the kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from . import kernel
+
+OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
+STATES = (OK, WARNING, CRITICAL, UNKNOWN)
+
+NOBODY = 65534
+
+
+class Untrue(Exception):
+    """A check said something that is not so."""
+
+
+class Said(NamedTuple):
+    """What a check said."""
+
+    command: str
+    state: str
+    text: str
+    seconds: float
+
+    @property
+    def status(self) -> str:
+        """The status line without the perfdata."""
+        return self.text.partition("\n")[0].partition(" | ")[0]
+
+    @property
+    def perfdata(self) -> dict[str, float]:
+        """The values by label."""
+        data = self.text.partition("\n")[0].partition(" | ")[2]
+        pairs = (word.split("=", 1) for word in data.split())
+        return {label: float(value.split(";")[0].rstrip("%cBs")) for label, value in pairs}
+
+    def expect(self, state: str, *words: str) -> Said:
+        """Itself. Raises ``Untrue`` unless it has this state and the output holds all ``words``."""
+        missing = [word for word in words if word not in self.text]
+        if self.state != state or missing:
+            wanted = " and ".join([state, *map(repr, missing)])
+            raise Untrue(f"{self.command} should say {wanted}, but said: {self.text.strip()}")
+        return self
+
+    def expect_not(self, words: str) -> Said:
+        """Itself. Raises ``Untrue`` if the output holds ``words``."""
+        if words in self.text:
+            raise Untrue(f"{self.command} should not say {words!r}, but said: {self.text.strip()}")
+        return self
+
+    def expect_data(self, **values: float) -> Said:
+        """Itself. Raises ``Untrue`` unless the perfdata has these values."""
+        for label, value in values.items():
+            if self.perfdata.get(label) != value:
+                raise Untrue(f"{self.command} should have {label}={value}, but said: {self.text.strip()}")
+        return self
+
+
+def expect(condition: object, text: str) -> None:
+    """Raises ``Untrue`` with ``text`` unless ``condition``."""
+    if not condition:
+        raise Untrue(text)
+
+
+def report(**values: object) -> None:
+    """A line for the host, on the second serial port."""
+    with open("/dev/ttyS1", "a", encoding="ascii") as line:
+        line.write(f"@lab {json.dumps(values)}\n")
+
+
+def run(command: str, *arguments: object, user: int = 0) -> Said:
+    """Run one of the commands as a process of its own."""
+    code = f"import sys; sys.argv[0] = '{command}'; from tcp_headroom.{command} import main; main()"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, errors="replace", user=user, group=user, extra_groups=[],
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    report(ran=[command, *map(str, arguments)], code=done.returncode, text=done.stdout, seconds=round(seconds, 3))
+    if done.returncode not in range(4) or done.stderr:
+        raise Untrue(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr[-500:]}")
+    return Said(command, STATES[done.returncode], done.stdout, seconds)
+
+
+def steady(command: str, numbers: Callable[[], object], *arguments: object) -> Said:
+    """Run a command while ``numbers`` of the kernel stay the same, so that it must have seen the same."""
+    for _attempt in range(10):
+        before = numbers()
+        said = run(command, *arguments)
+        if numbers() == before:
+            return said
+    raise TimeoutError(f"the numbers did not stand still during {command}")
+
+
+def orphans(*arguments: object) -> Said:
+    """check_tcp_orphans, with its numbers held against the kernel's."""
+    said = steady("check_tcp_orphans", lambda: (kernel.orphans(), kernel.aborts()), *arguments)
+    said.expect_data(orphans=kernel.orphans(), aborts_on_memory=kernel.aborts())
+    limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
+    for shift in range(3):
+        # The kernel's own comparison, without its turned-round form.
+        spared = next(number for number in range(limit >> shift, limit + 2) if (number + 1) << shift > limit)
+        said.expect_data(**{f"headroom_{1 << shift}x": spared - kernel.orphans()})
+    return said
+
+
+def memory(*arguments: object) -> Said:
+    """check_tcp_mem, with its numbers held against the kernel's."""
+    said = steady(
+        "check_tcp_mem", lambda: (kernel.pages(), kernel.pressure(), kernel.counter("PruneCalled")), *arguments
+    )
+    return said.expect_data(
+        pages=kernel.pages(),
+        bytes=kernel.pages() * 4096,
+        under_pressure=int(kernel.pressure()),
+        memory_pressures=kernel.counter("TCPMemoryPressures"),
+        prune_called=kernel.counter("PruneCalled"),
+        rcvq_drop=kernel.counter("TCPRcvQDrop"),
+    )
+
+
+def log(*arguments: object, user: int = 0) -> Said:
+    """check_tcp_kernel_log."""
+    return run("check_tcp_kernel_log", *arguments, user=user)

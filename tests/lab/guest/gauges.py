@@ -1,0 +1,261 @@
+"""Scenarios of the two gauges: orphans against their limit, memory against its levels."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from . import checks, kernel, sockets
+from .captures import capture
+from .checks import CRITICAL, OK, WARNING, expect
+from .table import scenario
+
+
+@scenario(1, "idle")
+def idle() -> None:
+    """An idle machine: three checks OK, perfdata complete."""
+    default = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
+    low, pressure, high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
+    capture("00-idle")
+    checks.orphans().expect(OK, f"0 orphans, 0.0 % of tcp_max_orphans {default}").expect_data(usage=0)
+    said = checks.memory().expect(OK, f"({high} pages) that tcp_mem allows")
+    expect(
+        f"pages={kernel.pages()};{pressure};{high * 9 // 10};0;{high} " in said.text, f"levels missing in {said.text}"
+    )
+    expect({"memory_pressure_ms", "usage"} <= set(said.perfdata), f"perfdata missing in {said.text}")
+    said = checks.log("--no-state").expect(OK)
+    said.expect_data(
+        hits=0, orphan_hits=0, memory_hits=0, unclear_hits=0, suppressed=0, aborts_on_memory=0, coverage=100
+    )
+
+
+@scenario(2, "orphans-climb")
+def orphans_climb() -> None:
+    """Orphans climb through 25, 50 and 100 % of tcp_max_orphans: a state begins where the kernel's number is passed."""
+    kernel.limit(128)
+    with contextlib.ExitStack() as stack:
+        climb = [
+            (32, OK, "left: 4x 0, 2x 32, 1x 96"),
+            (33, WARNING, "4x margin passed by 1; left: 2x 31, 1x 95"),
+            (64, WARNING, "4x margin passed by 32; left: 2x 0, 1x 64"),
+            (65, CRITICAL, "2x margin passed by 1; left: 1x 63"),
+            (128, CRITICAL, "2x margin passed by 64; left: 1x 0"),
+        ]
+        for number, state, words in climb:
+            stack.enter_context(sockets.orphans(number - kernel.orphans()))
+            expect(kernel.orphans() == number, f"{kernel.orphans()} orphans instead of {number}")
+            if number in (33, 65):
+                capture("12-orphans-over-25pct" if number == 33 else "13-orphans-over-50pct")
+            checks.orphans().expect(state, words).expect_data(usage=round(100 * number / 128, 4))
+        # As many as the limit are tolerated, at every timer of every one of them.
+        probes = kernel.counter("TCPWinProbe")
+        kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 3 * 128, "three probes of each orphan", 120)
+        expect((kernel.orphans(), kernel.aborts(), kernel.lines()) == (128, 0, 0), "the kernel acted at the limit")
+        checks.orphans().expect(CRITICAL, "1x 0")
+        checks.log("--no-state").expect(OK).expect_data(hits=0)
+        # Up to 5.15 the kernel looks at a count that may be 31 behind.
+        stack.enter_context(sockets.orphans(32))
+        kernel.wait(lambda: kernel.aborts() > 0 and kernel.lines(kernel.ORPHANS) > 0, "the kernel to pass its limit")
+        checks.log("--no-state").expect(WARNING)
+
+
+SPARED_HALF, KILLED_HALF = 160, 96
+"""Limits of which 64 orphans are 40 and 67 %."""
+SPARED_QUARTER, KILLED_QUARTER = 320, 192
+"""Limits of which 64 orphans are 20 and 33 %."""
+
+
+@scenario(5, "penalties")
+def penalties() -> None:
+    """An orphan with one or two penalties is reset at 67 % and at 33 % of the limit, and spared at 40 % and at 20 %."""
+    # Orphans that nobody answers live until their timer is at its longest, 120 s.
+    kernel.set_sysctl("net/ipv4/tcp_orphan_retries", 15)
+    for limit, killed in ((SPARED_HALF, False), (KILLED_HALF, True)):
+        _idle_orphans(limit, killed)
+        _answered_orphans(limit, killed, longest=False)
+    for limit, killed in ((SPARED_QUARTER, False), (KILLED_QUARTER, True)):
+        _answered_orphans(limit, killed, longest=True)
+
+
+def _idle_orphans(limit: int, killed: bool) -> None:
+    """One penalty: no data sent for 240 s, as the window is closed."""
+    aborts = kernel.aborts()
+    with sockets.orphans(64):
+        silent = time.monotonic()
+        kernel.limit(limit)
+        _margins(limit)
+        if killed:
+            kernel.wait(lambda: kernel.aborts() > aborts, "idle orphans to be reset", 600)
+            expect(time.monotonic() - silent > 240, "reset before the 240 s were over")
+            expect(kernel.orphans() <= limit >> 1, f"{kernel.orphans()} orphans left of 64, limit {limit}")
+        else:
+            kernel.wait(lambda: time.monotonic() - silent > 245, "the orphans to have been silent for 240 s", 600)
+            probes = kernel.counter("TCPWinProbe")
+            kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 64, "the timer of each orphan", 600)
+            expect((kernel.orphans(), kernel.aborts()) == (64, aborts), f"reset at limit {limit}")
+            _margins(limit)
+    kernel.limit(65536)
+
+
+def _answered_orphans(limit: int, killed: bool, longest: bool) -> None:
+    """An ICMP error is one penalty, in answer to a retransmission at the ``longest`` timeout it is two."""
+    aborts, given_up = kernel.aborts(), kernel.counter("TCPAbortOnTimeout")
+    with sockets.unanswered_orphans(64) as router:
+        kernel.limit(limit)
+        _margins(limit)
+        expect(kernel.aborts() == aborts, f"reset without a penalty at limit {limit}")
+        router.answer()
+        if killed:
+            kernel.wait(lambda: kernel.aborts() > aborts, "penalised orphans to be reset", 600)
+            expect(not longest or kernel.counter("TCPAbortOnTimeout") == given_up, "some gave up before")
+        elif longest:
+            # Past the last retransmission the kernel gives them up for the time that has gone.
+            kernel.wait(lambda: kernel.counter("TCPAbortOnTimeout") > given_up, "orphans to be given up", 600)
+            expect(kernel.aborts() == aborts, f"reset at limit {limit}")
+        else:
+            kernel.wait(lambda: router.answers >= 3 * 64, "three answers to each orphan", 600)
+            expect((kernel.orphans(), kernel.aborts()) == (64, aborts), f"reset at limit {limit}")
+            _margins(limit)
+    kernel.limit(65536)
+
+
+def _margins(limit: int) -> None:
+    """What the check must show of 64 orphans, according to what the kernel does with them."""
+    words = {
+        SPARED_HALF: (WARNING, "4x margin passed by 24; left: 2x 16"),
+        KILLED_HALF: (CRITICAL, "2x margin passed by 16; left: 1x 32"),
+        SPARED_QUARTER: (OK, "left: 4x 16"),
+        KILLED_QUARTER: (WARNING, "4x margin passed by 16; left: 2x 32"),
+    }
+    checks.orphans().expect(*words[limit])
+
+
+@contextlib.contextmanager
+def _hoard() -> Iterator[sockets.Sink]:
+    """Within it, connections that hold some thousand pages and could take more; tcp_mem is out of the way."""
+    kernel.levels(1 << 20, 1 << 20, 1 << 20)
+    sink = sockets.Sink(receive=0, send=0)
+    sink.connect(12)
+    sink.fill()
+    try:
+        yield sink
+    finally:
+        sink.release()
+
+
+def _starve(sink: sockets.Sink) -> None:
+    """Make the kernel account for memory: one more connection is filled, on top of those."""
+    sink.connect(1)
+    sink.fill()
+
+
+@scenario(6, "memory")
+def memory() -> None:
+    """tcp_mem: WARNING under pressure, CRITICAL above the maximum with a silent log, memory hits once sockets close."""
+    with _hoard() as sink:
+        held = kernel.pages()
+        expect(held > 1000, f"only {held} pages are held")
+        kernel.levels(held // 4, held // 2, held * 2)
+        _starve(sink)
+        kernel.wait(kernel.pressure, "the pressure phase")
+        capture("22-mem-above-pressure")
+        checks.memory().expect(WARNING, "above the pressure level")
+        kernel.levels(held // 4, held // 2, held * 3 // 4)
+        _starve(sink)
+        capture("23-mem-above-max-live-sockets")
+        checks.memory().expect(CRITICAL, "above the maximum: the kernel refuses memory")
+        expect(kernel.lines() == 0, "the kernel logged live sockets")
+        checks.log("--no-state").expect(OK).expect_data(hits=0)
+        sink.close()
+        kernel.wait(lambda: kernel.aborts() and kernel.lines(kernel.MEMORY), "orphans to be reset for memory")
+        capture("24-mem-above-max-after-close", log=True)
+        said = checks.log("--no-state").expect(CRITICAL, "memory")
+        said.expect_data(memory_hits=kernel.lines(kernel.MEMORY), orphan_hits=0, aborts_on_memory=kernel.aborts())
+    # Below the first level again, the next charge ends the phase.
+    _recover()
+
+
+def _recover() -> None:
+    """Wait until the memory is given back; the check must be OK again."""
+
+    def over() -> bool:
+        sink = sockets.Sink()
+        sink.connect(1)
+        sink.fill()
+        sink.release()
+        return not kernel.pressure()
+
+    kernel.wait(over, "the end of the pressure phase", 300)
+    kernel.wait(lambda: kernel.orphans() == 0, "all orphans to be gone", 300)
+    checks.memory().expect(OK)
+
+
+@scenario(7, "memory-out-of-order")
+def memory_out_of_order() -> None:
+    """tcp_mem out of order: WARNING by itself, and starvation without a pressure phase."""
+    low, pressure, high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
+    kernel.levels(low, high * 2, high)
+    checks.memory().expect(WARNING, f"tcp_mem is out of order: pressure {high * 2} is above max {high}")
+    kernel.levels(high, pressure, high * 2)
+    checks.memory().expect(WARNING, "tcp_mem is out of order")
+    with _hoard() as sink:
+        held = kernel.pages()
+        kernel.levels(held // 4, held * 4, held * 3 // 4)
+        _starve(sink)
+        checks.memory().expect(CRITICAL, "above the maximum", "out of order").expect_data(
+            memory_pressures=0, under_pressure=0
+        )
+        expect(kernel.lines() == 0, "the kernel logged live sockets")
+        sink.close()
+        kernel.wait(lambda: kernel.aborts() and kernel.lines(kernel.MEMORY), "orphans to be reset for memory")
+        checks.log("--no-state").expect(CRITICAL).expect_data(memory_hits=kernel.lines(kernel.MEMORY))
+        expect(not kernel.pressure(), "there was a pressure phase")
+
+
+@scenario(14, "little-memory", ram=0)
+def little_memory() -> None:
+    """As little RAM as boots, and most of that taken: all three checks within their time, while TCP is starved too."""
+    kernel.limit(16)
+    low, pressure, high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
+    expect(high < 4096, f"tcp_mem allows {high} pages, which is not tiny")
+    hog = subprocess.Popen([sys.executable, "-c", _HOG, str(32 << 20)], stdout=subprocess.PIPE)
+    assert hog.stdout
+    try:
+        hog.stdout.readline()
+        with sockets.orphans(12):
+            said = [checks.orphans().expect(CRITICAL, "2x margin passed by 4")]
+        with _hoard() as sink:
+            kernel.levels(low, pressure, high)
+            _starve(sink)
+            expect(kernel.pages() > high, f"{kernel.pages()} pages of {high} do not starve TCP")
+            said.append(checks.memory().expect(CRITICAL, "above the maximum"))
+            said.append(checks.log("--no-state").expect(OK))
+            sink.close()
+            kernel.wait(lambda: kernel.lines(kernel.MEMORY), "orphans to be reset for memory")
+            said.append(checks.log("--no-state").expect(CRITICAL))
+        for each in said:
+            expect(each.seconds < 8, f"{each.command} took {each.seconds} s")
+    finally:
+        hog.kill()
+        hog.wait()
+
+
+_HOG = """
+import sys, time
+
+def free():
+    for line in open("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+
+taken = []
+while free() > int(sys.argv[1]):
+    taken.append(bytearray(b"x") * (1 << 20))
+print(free(), flush=True)
+while True:
+    time.sleep(3600)
+"""
+"""Takes memory until so many bytes are available."""

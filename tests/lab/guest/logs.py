@@ -1,0 +1,205 @@
+"""Scenarios of the kernel log: what it tells, what it loses, and who may read it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import checks, kernel, sockets
+from .captures import capture
+from .checks import CRITICAL, NOBODY, OK, UNKNOWN, WARNING, expect
+from .table import scenario
+
+STATE = ("--state-dir", "/tmp/state")
+
+
+def pass_the_limit(number: int = 96, limit: int = 16, state: str = "") -> int:
+    """So many orphans that the kernel passes a limit and resets; then all is over. How many it reset.
+
+    ``state``: capture the moment under this name.
+    """
+    kernel.wait(_limiter_rested, "the limiter of messages to let some through again")
+    default = kernel.sysctl("net/ipv4/tcp_max_orphans")
+    aborts = kernel.aborts()
+    kernel.limit(limit)
+    with sockets.orphans(number):
+        kernel.wait(lambda: kernel.aborts() > aborts and kernel.orphans() <= limit, "the kernel to pass its limit")
+        if state:
+            capture(state, log=True)
+    kernel.set_sysctl("net/ipv4/tcp_max_orphans", default)
+    _passed.append(time.monotonic())
+    return kernel.aborts() - aborts
+
+
+_passed: list[float] = []
+
+
+def _limiter_rested() -> bool:
+    return not _passed or time.monotonic() - _passed[-1] > 5
+
+
+def flood() -> None:
+    """Fill the ring with records of no interest until nothing of the family is left."""
+    with open("/dev/kmsg", "w", encoding="ascii") as log:
+        for number in range(3000):
+            log.write(f"<13>{number:0900}\n")
+            log.flush()
+            if number % 100 == 0 and not kernel.lines() and int(kernel.ring()[0].split(",")[1]) > 0:
+                return
+    raise TimeoutError("the ring does not wrap")
+
+
+@scenario(3, "limit-passed")
+def limit_passed() -> None:
+    """The limit is passed: orphan hits are a lower bound, the counter has the rest, all numbers the kernel's own."""
+    checks.log(*STATE).expect(OK).expect_data(hits=0, aborts_on_memory=0)
+    reset = pass_the_limit(state="15-orphans-over-limit-killed")
+    lines = kernel.lines(kernel.ORPHANS)
+    expect(0 < lines < reset, f"{lines} lines for {reset} resets: the limiter did not act")
+    said = checks.log(*STATE).expect(
+        WARNING, f"at least {lines} messages about socket memory", f"cause: {lines} orphans"
+    )
+    said.expect("WARNING", f"the kernel reset {reset} sockets for lack of memory since", f"the log shows {lines}")
+    said.expect_data(hits=lines, orphan_hits=lines, memory_hits=0, suppressed=0)
+    said.expect_data(aborts_on_memory=kernel.aborts())
+    checks.orphans().expect(OK)
+    # What the limiter swallowed it says only when it next lets a message through.
+    reset += pass_the_limit()
+    lines = kernel.lines(kernel.ORPHANS)
+    swallowed = _suppressed()
+    expect(swallowed > 0, "the limiter said nothing")
+    said = checks.log(*STATE).expect(WARNING, f"at least {lines} messages")
+    said.expect("WARNING", f"{swallowed} further kernel network message", f"the kernel reset {reset} sockets")
+    said.expect_data(hits=lines, suppressed=swallowed, aborts_on_memory=kernel.aborts())
+
+
+def _suppressed() -> int:
+    """What the limiter's lines in the ring add up to."""
+    total = 0
+    for record in kernel.ring():
+        head, _semicolon, text = record.partition(";")
+        if int(head.split(",")[0]) < 8 and text.startswith("net_ratelimit: "):
+            total += int(text.split()[1])
+    return total
+
+
+@scenario(4, "spike")
+def spike() -> None:
+    """A spike between two runs: the gauges are back to OK, the log check is not."""
+    checks.orphans().expect(OK)
+    checks.log(*STATE).expect(OK)
+    reset = pass_the_limit()
+    expect(kernel.orphans() == 0, "the spike is not over")
+    checks.orphans().expect(OK).expect_data(orphans=0, aborts_on_memory=reset)
+    checks.memory().expect(OK)
+    checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), orphan_hits=kernel.lines())
+    said = checks.log(*STATE).expect(WARNING, f"the kernel reset {reset} sockets", f"the log shows {kernel.lines()}")
+    said.expect_data(hits=kernel.lines())
+
+
+@scenario(8, "ring-wraps")
+def ring_wraps() -> None:
+    """A ring that wraps between two runs: with state no hit is lost or counted twice, without it the loss is said."""
+    # So long after boot that the window lies in the uptime.
+    _sleep_until_uptime(2 * 3600)
+    pass_the_limit()
+    seen = kernel.lines()
+    for _run in range(2):
+        checks.log(*STATE).expect(WARNING).expect_data(hits=seen, coverage=100)
+    flood()
+    for _run in range(2):
+        checks.log(*STATE).expect(WARNING).expect_data(hits=seen, orphan_hits=seen)
+    blind = checks.log("--no-state").expect(UNKNOWN, "of that time", "--min-coverage").expect_data(hits=0)
+    expect(blind.perfdata["coverage"] < 5, f"the ring was said to cover {blind.perfdata['coverage']} %")
+    checks.log("--no-state", "--min-coverage", "0").expect(OK, "of that time")
+    # A wrap within the window, new hits on top of those remembered, and one more wrap over all of them.
+    pass_the_limit()
+    seen += kernel.lines()
+    checks.log("--no-state").expect(WARNING, "of that time").expect_data(hits=kernel.lines())
+    for _run in range(2):
+        checks.log(*STATE).expect(WARNING).expect_data(hits=seen, orphan_hits=seen)
+    flood()
+    checks.log(*STATE).expect(WARNING).expect_data(hits=seen, orphan_hits=seen)
+
+
+def _sleep_until_uptime(seconds: float) -> None:
+    kernel.wait(lambda: float((kernel.PROC / "uptime").read_text().split()[0]) >= seconds, "time to pass", 2 * seconds)
+
+
+@scenario(9, "child-namespace")
+def child_namespace() -> None:
+    """A child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts are in the log only."""
+    limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
+    checks.log(*STATE).expect(OK)
+    with kernel.child_namespace():
+        with sockets.orphans(64):
+            reason = "this is a child network namespace (a container)"
+            checks.run("check_tcp_orphans").expect(UNKNOWN, "64 orphans", reason, "--max-orphans")
+            for number, state in ((256, OK), (255, WARNING), (128, WARNING), (127, CRITICAL)):
+                checks.run("check_tcp_orphans", "--max-orphans", number).expect(state).expect_data(orphans=64)
+            checks.run("check_tcp_mem").expect(UNKNOWN, reason, "--tcp-mem")
+            pages = kernel.pages()
+            for low, pressure, high, state in (
+                (pages, pages, 2 * pages, OK), (1, pages - 1, 2 * pages, WARNING), (1, 2, pages, CRITICAL),
+            ):  # fmt: skip
+                said = checks.run("check_tcp_mem", "--tcp-mem", f"{low},{pressure},{high}").expect(state)
+                said.expect_data(pages=kernel.pages())
+    # The limit belongs to the host, the resets to the namespace, the log to both.
+    kernel.limit(16)
+    with kernel.child_namespace():
+        with sockets.orphans(96):
+            kernel.wait(lambda: kernel.aborts() and kernel.orphans() <= 16, "the kernel to pass its limit")
+        inside = kernel.aborts()
+    kernel.limit(limit)
+    lines = kernel.lines(kernel.ORPHANS)
+    expect(
+        inside > 0 and lines > 0 and kernel.aborts() == 0,
+        f"{inside} aborts inside, {kernel.aborts()} here, {lines} lines",
+    )
+    checks.log(*STATE).expect(WARNING).expect_data(hits=lines, orphan_hits=lines, aborts_on_memory=0).expect_not(
+        "the kernel reset"
+    )
+    checks.orphans().expect(OK).expect_data(aborts_on_memory=0)
+
+
+@scenario(10, "restricted")
+def restricted() -> None:
+    """dmesg_restrict and an unprivileged user: the counter still gives the verdict, and the remedy is named."""
+    kernel.set_sysctl("kernel/dmesg_restrict", 1)
+    os.chmod("/dev/kmsg", 0o644)
+    os.mkdir("/tmp/nobody", 0o700)
+    os.chown("/tmp/nobody", NOBODY, NOBODY)
+    state = ("--state-dir", "/tmp/nobody/state")
+    remedy = "dmesg_restrict"
+    checks.log("--source", "kmsg", *state, user=NOBODY).expect(UNKNOWN, remedy)
+    for memory in (state, ("--no-state",)):
+        said = checks.log(*memory, user=NOBODY)
+        said.expect(OK, "judged by the counter of this network namespace", "not readable", remedy)
+        said.expect_data(aborts_on_memory=0)
+    reset = pass_the_limit()
+    counted = f"the kernel reset {reset} sockets for lack of memory"
+    for memory in (state, ("--no-state",)):
+        # Booted within the window, the counter is a complete statement without a sample before it.
+        said = checks.log(*memory, user=NOBODY)
+        said.expect(WARNING, counted, "judged by the counter", remedy).expect_data(aborts_on_memory=reset)
+    checks.log("--source", "kmsg", *state, user=NOBODY).expect(UNKNOWN, remedy)
+    checks.log("--no-state").expect(WARNING, "messages about socket memory").expect_data(hits=kernel.lines())
+    kernel.set_sysctl("kernel/dmesg_restrict", 0)
+    checks.log(*state, user=NOBODY).expect(WARNING, "messages about socket memory").expect_data(hits=kernel.lines())
+
+
+@scenario(11, "forged")
+def forged() -> None:
+    """A line of the family written to /dev/kmsg by a program is not counted; the kernel's own are."""
+    with open("/dev/kmsg", "w", encoding="ascii") as log:
+        for prefix in ("", "<6>", "<0>", "<30>", "<6>kernel: "):
+            for text in (kernel.ORPHANS, kernel.MEMORY, "net_ratelimit: 40 callbacks suppressed"):
+                log.write(f"{prefix}{text}\n")
+                log.flush()
+    records = [record for record in kernel.ring() if "TCP: " in record]
+    expect(len(records) >= 10, f"only {len(records)} of the forged lines are in the ring")
+    checks.log("--no-state").expect(OK).expect_data(hits=0, suppressed=0, aborts_on_memory=0)
+    checks.log(*STATE).expect(OK).expect_data(hits=0, suppressed=0)
+    pass_the_limit()
+    expect(0 < kernel.lines() < 30, "the kernel's own lines are not told apart")
+    checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), memory_hits=0)

@@ -1,0 +1,40 @@
+"""The table of scenarios: number, name, what it shows, and what it needs of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Scenario(NamedTuple):
+    """One scenario, run in a guest booted for it alone."""
+
+    number: int
+    name: str
+    run: Callable[[], None]
+    quick: bool
+    """Whether it belongs to the run of every day."""
+    ram: int
+    """Memory of the guest in MiB; 0 for as little as boots."""
+    seconds: int
+    """The most it may take on the host."""
+
+    @property
+    def shows(self) -> str:
+        """What it shows, in one line."""
+        return (self.run.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 600
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Decorator: enter a function in the table."""
+
+    def enter(run: Callable[[], None]) -> Callable[[], None]:
+        SCENARIOS[name] = Scenario(number, name, run, quick, ram, seconds)
+        return run
+
+    return enter

@@ -1,0 +1,66 @@
+"""Faults put into the package on purpose: each must make its scenario fail, else that scenario proves nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """One fault."""
+
+    file: str
+    right: str
+    """What the source says, once."""
+    wrong: str
+    scenario: str
+    """The scenario that must notice."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.file.removesuffix('.py')}: {self.wrong.strip()}"
+
+    def apply(self, package: dict[str, bytes]) -> dict[str, bytes]:
+        """The package with the fault in it."""
+        source = package[self.file].decode()
+        if source.count(self.right) != 1:
+            raise ValueError(f"{self.file} should hold {self.right!r} once, to be replaced by {self.wrong!r}")
+        return package | {self.file: source.replace(self.right, self.wrong).encode()}
+
+
+MUTATIONS = (
+    # The shift of the penalty, and the strictness of the comparison.
+    Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"),
+    Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"),
+    Mutation(
+        "check_tcp_mem.py",
+        "metric.value > resource.levels.pressure",
+        "metric.value >= resource.levels.pressure",
+        "child-namespace",
+    ),
+    # The pressure flag, the order of the levels, the memory a check itself takes.
+    Mutation("protocols.py", 'return pressure == "yes"', 'return pressure == "no"', "memory"),
+    Mutation("tcp_mem.py", "self.min <= self.pressure <= self.max", "self.min <= self.max", "memory-out-of-order"),
+    Mutation("procfs.py", "chunks = []", 'chunks = [(b"x" * (200 << 20))[:0]]', "little-memory"),
+    # The causes, the limiter's number, who wrote a line.
+    Mutation(
+        "kernel_messages.py", 'r"TCP: too many orphaned", ORPHANS', 'r"TCP: too many orphaned", MEMORY', "limit-passed"
+    ),
+    Mutation("kernel_messages.py", 'r"TCP: out of mem", MEMORY', 'r"TCP: out of mem", ORPHANS', "memory"),
+    Mutation("log_view.py", "(SUPPRESSED, swallowed)", "(SUPPRESSED, 1)", "limit-passed"),
+    Mutation("kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
+    # The window, its coverage, the memory between runs, the counter.
+    Mutation(
+        "check_tcp_kernel_log.py",
+        "Window(self.clock.now - self.seconds,",
+        "Window(self.clock.now - 2 * self.seconds,",
+        "window-clears",
+    ),
+    Mutation("log_view.py", "window.start if view.from_boot else", "", "idle"),
+    Mutation("log_view.py", "window.start if view.from_boot else", "window.start if True else", "ring-wraps"),
+    Mutation("log_memory.py", "union(view.events, same, other)", "view.events", "ring-wraps"),
+    Mutation("log_memory.py", "union(view.events, same, other)", "[*view.events, *same, *other]", "ring-wraps"),
+    Mutation(
+        "check_tcp_kernel_log.py", "for span in self.growth) - logged)", "for span in self.growth) - 1000)", "spike"
+    ),
+    Mutation("check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
+)

@@ -132,10 +132,13 @@ def _open_folder(path: str, create: bool) -> int:
     if create:
         # Parents keep the user's umask; the directory itself is private.
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        before = os.umask(0o077)
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass
+        finally:
+            os.umask(before)
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

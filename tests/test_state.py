@@ -25,6 +25,9 @@ from tcp_headroom.blind import Blind
 HIT = "kernel: TCP: too many orphaned sockets"
 QUIET = "kernel: eth0: link is up"
 
+DIRECTORY = state.directory
+"""The real one, which the fixture ``run`` replaces."""
+
 CHECKS = pathlib.Path(log_file.__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from tcp_headroom.check_tcp_kernel_log import main; main()"]
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKS), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root", "TZ": "UTC"}
@@ -52,9 +55,10 @@ class Host:
             *("--min-coverage", "0", "-v"),
         ]
 
-    def write(self, *messages: str) -> None:
-        """Begin the log anew."""
-        self.log.write_text(line(QUIET, 7) + "".join(line(message, 5 - number) for number, message in enumerate(messages)))
+    def write(self, *messages: str, ago: float = 9) -> None:
+        """Begin the log anew, its first message ``ago`` seconds ago."""
+        lines = [line(message, ago - number) for number, message in enumerate(messages)]
+        self.log.write_text(line(QUIET, 60) + "".join(lines))
 
     def start(self, *before: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -85,7 +89,7 @@ def host(tmp_path: pathlib.Path) -> Host:
 @pytest.fixture
 def seen(host: Host, run: Run) -> Host:
     """A host whose state remembers one hit that the log has lost since, for another one."""
-    host.write(HIT)
+    host.write(HIT, ago=30)
     assert hits(run("check_tcp_kernel_log", *host.arguments)) == 1
     host.write("kernel: x", HIT)
     return host
@@ -176,15 +180,16 @@ class TestTogether:
             for _ in range(8)
         ]
         for process in processes:
-            assert process.communicate(timeout=120) == (None, b"")
-            assert process.returncode == 0
+            _nothing, complaint = process.communicate(timeout=120)
+            assert (process.returncode, complaint) == (0, b"")
         assert state.peek(str(tmp_path / "state")) == {"count": 160}
 
     def test_checks_of_several_logs(self, tmp_path: pathlib.Path, run: Run) -> None:
         hosts = []
         for number in range(6):
-            host = Host(tmp_path / f"{number}") if not (tmp_path / f"{number}").mkdir() else None
-            assert host
+            place = tmp_path / str(number)
+            place.mkdir()
+            host = Host(place)
             host.state = tmp_path / "state"
             host.write(*[HIT] * (number + 1))
             hosts.append(host)
@@ -417,8 +422,7 @@ class TestContent:
 
     def spoilt(self) -> Iterator[Any]:
         """Values that are JSON and not what they should be."""
-        for part in (None, 0, "x", [], [[]], {"x": 1}, {"": None}, True, float("nan"), float("inf"), 10**400, "\ud800"):
-            yield part
+        yield from (None, 0, "x", [], [[]], {"x": 1}, {"": None}, True, float("nan"), float("inf"), 10**400, "\ud800")
 
     def test_foreign_values(self, seen: Host, run: Run) -> None:
         """Each part of the state, in turn, made something else: at worst it is forgotten."""
@@ -475,12 +479,12 @@ class TestContent:
         assert (after["format"], after["added"]) == (3, 7) and "memories" not in after
 
     def test_bounded(self, host: Host, run: Run) -> None:
-        """A hundred thousand hits and many different requests leave a small file."""
+        """Thousands of hits and many different requests leave a small file."""
         host.write()
-        host.log.write_text(host.log.read_text() + line(HIT) * 100_000)
+        host.log.write_text(host.log.read_text() + line(HIT) * 3000)
         for number in range(1, 21):
             output = run("check_tcp_kernel_log", *host.arguments, "--lookback", f"{number}h")
-            assert hits(output) == 100_000
+            assert hits(output) == 3000
         assert host.file.stat().st_size < 400_000
 
 
@@ -497,12 +501,13 @@ class TestPlace:
         assert stat.S_IMODE(host.file.stat().st_mode) == 0o600
 
     @pytest.fixture
-    def home(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    def home(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> pathlib.Path:
         """The home that the password database gives."""
         home = tmp_path / "home"
         home.mkdir()
         entry = pwd.getpwuid(os.geteuid())
         monkeypatch.setattr(pwd, "getpwuid", lambda _user: pwd.struct_passwd([*entry[:5], str(home), entry[6]]))
+        monkeypatch.setattr(state, "directory", DIRECTORY)
         monkeypatch.setenv("HOME", str(tmp_path / "not this"))
         monkeypatch.setattr(state, "SHARED", str(tmp_path / "shared"))
         return home

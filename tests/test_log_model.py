@@ -68,7 +68,7 @@ class Hit(NamedTuple):
     number: int
     label: str
     when: float
-    count: int
+    times: int
 
 
 class World:
@@ -115,7 +115,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def command(*arguments: str) -> Output:
     """The whole command in this process."""
-    nagiosplugin.Runtime.instance = None
+    nagiosplugin.Runtime.instance = None  # type: ignore[assignment]
     printed, complaint = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
         with pytest.raises(SystemExit) as exit:
@@ -132,7 +132,7 @@ def reported(output: Output) -> dict[str, int]:
 
 
 def totals(hits: set[Hit]) -> dict[str, int]:
-    return {label: sum(hit.count for hit in hits if hit.label == label) for label in (*MESSAGES, "suppressed")}
+    return {label: sum(hit.times for hit in hits if hit.label == label) for label in (*MESSAGES, "suppressed")}
 
 
 def judged(output: Output, blind: bool) -> None:
@@ -457,7 +457,8 @@ class Files(RuleBasedStateMachine):
 
     def _packed(self, file: Real) -> bytes:
         data = (self.log.parent / file.name).read_bytes()
-        return {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}[self.ending](data)
+        pack: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+        return pack[self.ending](data)
 
     @precondition(lambda self: self.packing)
     @rule()
@@ -531,7 +532,7 @@ class Files(RuleBasedStateMachine):
 
 
 def test_rotated_files(world: None) -> None:
-    run_state_machine_as_test(Files, settings=QUIET)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Files, settings=QUIET)
     assert Files.steps >= STEPS and Files.checks >= STEPS / 20, (Files.steps, Files.checks)
 
 
@@ -563,8 +564,6 @@ class Ring(RuleBasedStateMachine):
         self.slept: list[tuple[float, float]] = []
         """When the machine was suspended, and for how long."""
         self.seen: dict[str, set[Hit]] = {name: set() for name in WINDOWS}
-        self.lost: set[Hit] = set()
-        """Hits of this boot that no check can have seen."""
         self.boot()
 
     def teardown(self) -> None:
@@ -605,6 +604,7 @@ class Ring(RuleBasedStateMachine):
         World.monotonic = World.boottime = 0.0
         self.records: list[Record] = []
         self.lost: set[Hit] = set()
+        """Hits of this boot that have left the ring."""
         self.next = 0
         self.room = 8
         self._print(None)
@@ -686,5 +686,5 @@ class Ring(RuleBasedStateMachine):
 
 
 def test_ring(world: None) -> None:
-    run_state_machine_as_test(Ring, settings=QUIET)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Ring, settings=QUIET)
     assert Ring.steps >= STEPS and Ring.checks >= STEPS / 20, (Ring.steps, Ring.checks)

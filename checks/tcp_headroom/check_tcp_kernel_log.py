@@ -200,7 +200,7 @@ class KernelLog(nagiosplugin.Resource):
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         try:
-            value = netstat.read(self.root)["TCPAbortOnMemory"]
+            value = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
             self.sample = abort_growth.Sample(self.clock.boot, namespace(self.root), self.clock.boottime, value)
             yield nagiosplugin.Metric("aborts_on_memory", value, "c", context="gauge")
         except KeyError:

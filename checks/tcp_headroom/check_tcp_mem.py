@@ -137,7 +137,7 @@ class Memory(nagiosplugin.Resource):
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
         try:
-            counters = netstat.read(self.root)
+            counters = netstat.read(self.root, [name for name, _meaning in COUNTERS.values()])
         except Blind as reason:
             self.left_out.append(f"{', '.join(COUNTERS)}: {reason}")
             return

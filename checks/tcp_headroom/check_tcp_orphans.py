@@ -80,7 +80,7 @@ class Orphans(nagiosplugin.Resource):
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         try:
-            self.aborts = netstat.read(self.root)["TCPAbortOnMemory"]
+            self.aborts = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
             yield nagiosplugin.Metric("aborts_on_memory", self.aborts, "c", context="gauge")
         except KeyError:
             self.left_out.append(f"{netstat.FILE} has no TCPAbortOnMemory")

@@ -137,7 +137,7 @@ def _parsed(line: bytes) -> Iterator[dict[str, Any]]:
 
     try:
         entry = json.loads(line.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     if isinstance(entry, dict):
         yield entry
@@ -156,7 +156,7 @@ def _message(entry: dict[str, Any]) -> str:
 def _number(entry: dict[str, Any], name: str) -> float:
     """A timestamp in seconds, 0 where there is none."""
     value = entry.get(name)
-    return int(value) / 1e6 if isinstance(value, str) and value.isascii() and value.isdigit() else 0.0
+    return int(value) / 1e6 if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value) else 0.0
 
 
 def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:

@@ -10,26 +10,33 @@ from __future__ import annotations
 from tcp_headroom import procfs
 from tcp_headroom.blind import Blind
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 FILE = "net/netstat"
+ABORTS = "TCPAbortOnMemory"
+"""Orphans that were reset for tcp_max_orphans or tcp_mem."""
 
 
-def read(root: str) -> dict[str, int]:
-    """Read and parse it below ``root``. Raises ``Blind``."""
-    return parse(procfs.read(root, FILE))
+def read(root: str, wanted: Iterable[str]) -> dict[str, int]:
+    """Read it below ``root`` and parse the ``wanted`` counters. Raises ``Blind``."""
+    return parse(procfs.read(root, FILE), wanted)
 
 
-def parse(text: str) -> dict[str, int]:
-    """The TcpExt counters by name; a value that is no number is left out.
+def parse(text: str, wanted: Iterable[str]) -> dict[str, int]:
+    """The ``wanted`` TcpExt counters by name; one that is missing or no number is left out.
 
     Raises ``Blind`` if there is no pair of TcpExt lines.
     """
     rows = [line.split()[1:] for line in text.splitlines() if line.startswith("TcpExt:")]
     if len(rows) < 2:
         raise Blind(f"{FILE} has no pair of TcpExt lines")
+    found = dict(zip(rows[0], rows[1]))
     counters = {}
-    for name, value in zip(rows[0], rows[1]):
+    for name in wanted:
         try:
-            counters[name] = procfs.integer(value)
-        except ValueError:
+            counters[name] = procfs.integer(found[name])
+        except (KeyError, ValueError):
             continue
     return counters

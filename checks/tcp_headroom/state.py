@@ -72,7 +72,12 @@ class State:
     def save(self, durable: bool) -> None:
         """Write ``values``. ``durable``: wait until the disk has them. Raises ``OSError``."""
         data = json.dumps({"format": FORMAT, **self.values}, separators=(",", ":")).encode()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            # A killed run's; or a link or a FIFO, which would be written through or waited for.
+            os.unlink(NEW, dir_fd=self._folder)
+        except FileNotFoundError:
+            pass
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(NEW, flags, 0o600, dir_fd=self._folder)
         try:
             try:
@@ -127,10 +132,13 @@ def _open_folder(path: str, create: bool) -> int:
     if create:
         # Parents keep the user's umask; the directory itself is private.
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        before = os.umask(0o077)
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             pass
+        finally:
+            os.umask(before)
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

@@ -38,6 +38,9 @@ from tcp_headroom import check_tcp_kernel_log, clock, kmsg, log_file
 STEPS = 10_000
 """Least number of steps of each model in one run of the tests."""
 
+BLOCK, LEAD = log_file.BLOCK, log_file.LEAD
+"""As they are; small ones bring the borders of blocks into small files."""
+
 WINDOWS = {"1h": 3600, "10m": 600}
 
 MESSAGES = {
@@ -157,6 +160,8 @@ class Real:
         self.size = 0
         self.last: Hit | None = None
         """The hit that a repetition at the end of the file would repeat."""
+        self.repetitions = 0
+        """How many of them stand there already."""
 
     def copy(self, name: str) -> Real:
         other = Real(name)
@@ -208,14 +213,14 @@ class Files(RuleBasedStateMachine):
         World.now = float(calendar.timegm(start))
         World.monotonic = World.boottime = 30 * 86400.0
         self.style, self.dated, self.ending = style, dated, ending
-        log_file.BLOCK = block
+        log_file.BLOCK, log_file.LEAD = block, 900
         self.current: Real | None = Real("kern.log")
         self.writer = self.current
         self.descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._put(self._line("Linux version 6.1.0"), None)
 
     def teardown(self) -> None:
-        log_file.BLOCK = 1 << 20
+        log_file.BLOCK, log_file.LEAD = BLOCK, LEAD
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
         shutil.rmtree(self.place)
@@ -246,6 +251,7 @@ class Files(RuleBasedStateMachine):
         os.utime(self.descriptor, (World.now, World.now))
         self.writer.size += len(data)
         self.writer.last = hit if hit and hit.label in MESSAGES else None
+        self.writer.repetitions = 0
         if hit:
             self.writer.hits.add(hit)
 
@@ -284,7 +290,7 @@ class Files(RuleBasedStateMachine):
         self._distinct()
         self._put(self._line(f"net_ratelimit: {count} callbacks suppressed"), self._hit("suppressed", count))
 
-    @precondition(lambda self: not self.half and self.writer.last)
+    @precondition(lambda self: not self.half and self.writer.last and self.writer.repetitions < 5)
     @rule(count=st.integers(1, 30), seconds=st.integers(0, 30))
     def write_last_repeated(self, count: int, seconds: int) -> None:
         self._step()
@@ -293,7 +299,9 @@ class Files(RuleBasedStateMachine):
         self._distinct()
         if self.style == "5424":
             return
+        repetitions = self.writer.repetitions + 1
         self._put(self._line(f"last message repeated {count} times", tag=""), self._hit(self.writer.last.label, count))
+        self.writer.repetitions = repetitions
 
     @precondition(lambda self: not self.half)
     @rule(count=st.integers(2, 30), label=st.sampled_from(list(MESSAGES)))

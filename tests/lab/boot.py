@@ -62,9 +62,10 @@ def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
             QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
             "-append", _COMMAND_LINE, "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
         ]  # fmt: skip
-        with open(home / "qemu", "wb") as complaints, subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=complaints
-        ) as guest:
+        with (
+            open(home / "qemu", "wb") as complaints,
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=complaints) as guest,
+        ):
             try:
                 ended = guest.wait(seconds) == 0
             except subprocess.TimeoutExpired:

@@ -8,7 +8,11 @@ import subprocess
 from collections.abc import Iterable, Mapping
 
 REMOTE = next(
-    (path for path in ("/lib/systemd/systemd-journal-remote", "/usr/lib/systemd/systemd-journal-remote") if shutil.which(path)),
+    (
+        path
+        for path in ("/lib/systemd/systemd-journal-remote", "/usr/lib/systemd/systemd-journal-remote")
+        if shutil.which(path)
+    ),
     None,
 )
 MISSING = "needs journalctl and systemd-journal-remote" if not (REMOTE and shutil.which("journalctl")) else ""
@@ -24,7 +28,9 @@ def entry(received: float, monotonic: float, boot: str, **fields: str | bytes) -
     }
 
 
-def kernel(received: float, monotonic: float, boot: str, message: str | bytes, **fields: str | bytes) -> dict[str, str | bytes]:
+def kernel(
+    received: float, monotonic: float, boot: str, message: str | bytes, **fields: str | bytes
+) -> dict[str, str | bytes]:
     """An entry as journald makes it of a kernel record that it receives at once."""
     return entry(
         received, monotonic, boot,

@@ -143,7 +143,9 @@ class TestVerdict:
         output = host.check_ring()
         assert output.code == 2
         assert "cause: 1 orphans, 1 memory, 1 unclear; read from" in output.text
-        assert text(output).endswith(". Next: see check_tcp_mem -v; find which sockets hold the memory (ss -tm), or raise net.ipv4.tcp_mem")
+        assert text(output).endswith(
+            ". Next: see check_tcp_mem -v; find which sockets hold the memory (ss -tm), or raise net.ipv4.tcp_mem"
+        )
 
     @pytest.mark.parametrize(
         "messages, options, code",
@@ -189,7 +191,10 @@ class TestVerdict:
         os.utime(capture, (time.time() - 1800,) * 2)
         output = run("check_tcp_kernel_log", "--kmsg", capture)
         assert output.code == 1
-        assert "at least 10 messages about socket memory in the last 1h, the last 30 min ago; cause: 10 orphans" in output.text
+        assert (
+            "at least 10 messages about socket memory in the last 1h, the last 30 min ago; cause: 10 orphans"
+            in output.text
+        )
         assert (output.perfdata["orphan_hits"], output.perfdata["suppressed"]) == ("10;;;0", "22;;;0")
         os.utime(capture, (time.time() - 7200,) * 2)
         assert run("check_tcp_kernel_log", "--kmsg", capture, "--no-state").code == 3
@@ -451,7 +456,9 @@ class TestLogTable:
             host.sleep(300)
         assert codes == [1] * 13 + [0]
 
-    @pytest.mark.parametrize("garbage", [b"", b"{", b"\0" * 100, b"[]", b'{"format": 1, "logs": [1], "counters": {"x": 3}}', b"[" * 100000])
+    @pytest.mark.parametrize(
+        "garbage", [b"", b"{", b"\0" * 100, b"[]", b'{"format": 1, "logs": [1], "counters": {"x": 3}}', b"[" * 100000]
+    )
     def test_state_corrupted_then_a_hit(self, host: Host, garbage: bytes) -> None:
         assert host.check_file().code == 0
         (host.state / "state.json").write_bytes(garbage)
@@ -658,9 +665,21 @@ class TestCounterAlone:
 @pytest.mark.parametrize(
     "number, restricted, remedy",
     [
-        (1, 1, "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log"),
-        (13, 1, "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log"),
-        (1, 0, "dmesg_restrict is 0, so a sandbox forbids it: ProtectKernelLogs in the systemd unit, a container, or printk_devkmsg=off"),
+        (
+            1,
+            1,
+            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log",
+        ),
+        (
+            13,
+            1,
+            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log",
+        ),
+        (
+            1,
+            0,
+            "dmesg_restrict is 0, so a sandbox forbids it: ProtectKernelLogs in the systemd unit, a container, or printk_devkmsg=off",
+        ),
         (2, 1, "a sandbox hides it: PrivateDevices in the systemd unit, or a container; run the check on the host"),
         (5, 1, "use --source journal or --source file"),
     ],
@@ -698,7 +717,9 @@ def test_the_time_out_ends_journalctl(tmp_path: pathlib.Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout.startswith("TCP KERNEL LOG UNKNOWN - gave up after 1s while reading the kernel log; allow more time with -t")
+    assert done.stdout.startswith(
+        "TCP KERNEL LOG UNKNOWN - gave up after 1s while reading the kernel log; allow more time with -t"
+    )
     assert "| aborts_on_memory=" in done.stdout
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
@@ -714,7 +735,11 @@ def test_status_line_fits_in_every_state(host: Host) -> None:
     host.count(0)
     host.check_file()
     host.count(2**64 - 1)
-    for options in ([], ["--lookback", "999999d"], ["-w", "@0:999999999999999.999999", "-c", "@0:999999999999999.999999"]):
+    for options in (
+        [],
+        ["--lookback", "999999d"],
+        ["-w", "@0:999999999999999.999999", "-c", "@0:999999999999999.999999"],
+    ):
         output = host.check_file(*options)
         assert len(output.lines) == 1
         assert len(output.text.encode()) <= 1023

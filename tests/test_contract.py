@@ -17,9 +17,7 @@ from tcp_headroom import __version__, plugin, procfs, wording
 EVERY = pytest.mark.parametrize("command", COMMANDS)
 GAUGES = pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
 
-PERFDATA = re.compile(
-    r"[a-z0-9_]+=-?[0-9]+(\.[0-9]+)?(%|B|c)?(;-?[0-9.]*){0,4}"
-)
+PERFDATA = re.compile(r"[a-z0-9_]+=-?[0-9]+(\.[0-9]+)?(%|B|c)?(;-?[0-9.]*){0,4}")
 
 
 def assert_line(output: Output) -> None:
@@ -116,7 +114,9 @@ def test_spoilt_file(run: Run, command: str, tmp_path: pathlib.Path, spoilt: str
     assert_line(output)
     own = {"check_tcp_orphans": "tcp_max_orphans", "check_tcp_mem": "tcp_mem"}[command]
     # tcp_max_orphans missing beside a readable sys/net/ipv4 means a child namespace to both.
-    needed = spoilt == "net/sockstat" or spoilt.endswith(own) or (how == "missing" and spoilt.endswith("tcp_max_orphans"))
+    needed = (
+        spoilt == "net/sockstat" or spoilt.endswith(own) or (how == "missing" and spoilt.endswith("tcp_max_orphans"))
+    )
     assert output.code == (3 if needed else 0)
     assert set(output.perfdata) <= set(healthy.perfdata)
     if not needed:
@@ -153,7 +153,9 @@ def test_any_numbers(
     assert_line(output)
     signed = [level - 2**64 if level >= 2**63 else level for level in levels]
     if command == "check_tcp_orphans":
-        labels = {"aborts_on_memory", "orphans", "headroom_1x", "headroom_2x", "headroom_4x"} | ({"usage"} if limit > 0 else set())
+        labels = {"aborts_on_memory", "orphans", "headroom_1x", "headroom_2x", "headroom_4x"} | (
+            {"usage"} if limit > 0 else set()
+        )
         expected = 2 if limit < 1 or orphans << 1 > limit else 1 if orphans << 2 > limit else 0
     else:
         labels = {
@@ -206,7 +208,9 @@ def test_time_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
-NUMBERS = st.one_of(st.integers(-(10**15) + 1, 10**15 - 1).map(str), st.decimals(-(10**9), 10**9, places=3).map(lambda d: f"{d:f}"))
+NUMBERS = st.one_of(
+    st.integers(-(10**15) + 1, 10**15 - 1).map(str), st.decimals(-(10**9), 10**9, places=3).map(lambda d: f"{d:f}")
+)
 
 
 @given(NUMBERS, NUMBERS, st.sampled_from(["{0}", "{0}:", "~:{0}", "{0}:{1}", "@{0}:{1}", "@{0}"]))

@@ -18,7 +18,13 @@ ROOT = pathlib.Path(__file__).parent.parent
 def start(command: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     if command == "check_tcp_kernel_log":
         arguments = (*arguments, "--no-state")
-    settings: dict[str, object] = {"env": {}, "cwd": "/", "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    settings: dict[str, object] = {
+        "env": {},
+        "cwd": "/",
+        "stdin": subprocess.DEVNULL,
+        "capture_output": True,
+        "text": True,
+    }
     return subprocess.run([BIN / command, *arguments], **(settings | options))  # type: ignore[call-overload,no-any-return]
 
 
@@ -90,7 +96,5 @@ def test_the_plain_run_imports_little() -> None:
         "import tcp_headroom.check_tcp_orphans, tcp_headroom.check_tcp_mem, tcp_headroom.check_tcp_kernel_log\n"
         "print(sorted(name for name in set(sys.modules) - library if not name.startswith('tcp_headroom')))"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

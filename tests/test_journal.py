@@ -46,7 +46,16 @@ def hits(view: View, cause: str = "orphans") -> int:
 
 
 def test_hits_in_the_window(tmp_path: pathlib.Path) -> None:
-    view = look(tmp_path, OLD, at(3600.1), at(3599.9), at(1800, MEMORY), at(9, "net_ratelimit: 14 callbacks suppressed"), at(1), at(1))
+    view = look(
+        tmp_path,
+        OLD,
+        at(3600.1),
+        at(3599.9),
+        at(1800, MEMORY),
+        at(9, "net_ratelimit: 14 callbacks suppressed"),
+        at(1),
+        at(1),
+    )
     assert (hits(view), hits(view, "memory"), hits(view, SUPPRESSED)) == (3, 1, 14)
     assert view.since <= HOUR.start
 
@@ -103,7 +112,9 @@ def test_two_boots(tmp_path: pathlib.Path) -> None:
 
 def test_clock_set_back_between_message_and_check(tmp_path: pathlib.Path) -> None:
     """journald stamped it by a clock an hour ahead; by its uptime it is 50 minutes old."""
-    assert [event.when for event in look(tmp_path, OLD, kernel(NOW + 600, UPTIME - 3000, BOOT, HIT)).events] == [NOW - 3000]
+    assert [event.when for event in look(tmp_path, OLD, kernel(NOW + 600, UPTIME - 3000, BOOT, HIT)).events] == [
+        NOW - 3000
+    ]
 
 
 class TestCoverage:
@@ -132,7 +143,9 @@ class TestCoverage:
 
 class TestRefusals:
     def test_no_kernel_record(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(Blind, match="holds no kernel message for this user to see; .* systemd-journal, or look at ReadKMsg"):
+        with pytest.raises(
+            Blind, match="holds no kernel message for this user to see; .* systemd-journal, or look at ReadKMsg"
+        ):
             look(tmp_path, entry(NOW - 5, UPTIME, BOOT, _TRANSPORT="syslog", MESSAGE="x", PRIORITY="6"))
 
     def test_no_record_of_level_info(self, tmp_path: pathlib.Path) -> None:
@@ -140,7 +153,12 @@ class TestRefusals:
             look(tmp_path, at(60, "careful", PRIORITY="4"), at(9000, "careful", PRIORITY="4"))
 
     def test_level_info_may_be_older_than_what_is_read(self, tmp_path: pathlib.Path) -> None:
-        assert look(tmp_path, at(800000, "fine"), at(9000, "careful", PRIORITY="4"), at(60, "careful", PRIORITY="4")).events == []
+        assert (
+            look(
+                tmp_path, at(800000, "fine"), at(9000, "careful", PRIORITY="4"), at(60, "careful", PRIORITY="4")
+            ).events
+            == []
+        )
 
     def test_no_file(self, tmp_path: pathlib.Path) -> None:
         with pytest.raises(Blind, match="journalctl cannot read the journal: .*No such file or directory"):
@@ -185,7 +203,14 @@ def test_journalctl_is_ended_with_the_reading(tmp_path: pathlib.Path, monkeypatc
 
 def test_running_journald(tmp_path: pathlib.Path) -> None:
     """journald over the ring of this machine, in a mount namespace of its own, where root may do that."""
-    daemon = next((path for path in ("/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald") if os.path.exists(path)), None)
+    daemon = next(
+        (
+            path
+            for path in ("/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald")
+            if os.path.exists(path)
+        ),
+        None,
+    )
     if os.geteuid() != 0 or not daemon or not os.path.exists("/etc/machine-id"):
         pytest.skip("needs root, systemd-journald and a machine id")
     script = f"""
@@ -200,6 +225,8 @@ def test_running_journald(tmp_path: pathlib.Path) -> None:
     """
     options = ["-v", "--no-state", "--journal-dir", "/run/log/journal"]
     code = f"from tcp_headroom.check_tcp_kernel_log import main; main({options!r})"
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code], capture_output=True, text=True
+    )
     assert "read from the journal" in done.stdout, done
     assert "the journal has seen everything since" in done.stdout

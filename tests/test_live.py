@@ -44,7 +44,10 @@ def test_orphans_are_seen() -> None:
 @pytest.mark.skipif(not namespaces_allowed(), reason="this machine allows no namespaces")
 @pytest.mark.parametrize(
     "command, override, limit",
-    [("check_tcp_orphans", "--max-orphans=131072", "tcp_max_orphans"), ("check_tcp_mem", "--tcp-mem=287832,383779,575664", "tcp_mem")],
+    [
+        ("check_tcp_orphans", "--max-orphans=131072", "tcp_max_orphans"),
+        ("check_tcp_mem", "--tcp-mem=287832,383779,575664", "tcp_mem"),
+    ],
 )
 def test_child_namespace(command: str, override: str, limit: str) -> None:
     inside = subprocess.run([*UNSHARE, BIN / command], capture_output=True, text=True)

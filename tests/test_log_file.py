@@ -98,7 +98,11 @@ def test_block_borders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(log_file, "BLOCK", block)
     lines = []
     for ago in range(3000, 0, -10):
-        lines += [line(ago), line(ago, "last message repeated 2 times", tag="").replace(b"  last", b" last"), quiet(ago)]
+        lines += [
+            line(ago),
+            line(ago, "last message repeated 2 times", tag="").replace(b"  last", b" last"),
+            quiet(ago),
+        ]
     log = write(tmp_path / "kern.log", OLD + b"".join(lines))
     assert hits(look(log)) == 3 * 300
     for name, pack in (("kern.log.2.gz", gzip.compress),):
@@ -117,7 +121,10 @@ def test_unstamped_line_inherits(tmp_path: pathlib.Path) -> None:
 
 def test_lines_that_run_backwards(tmp_path: pathlib.Path) -> None:
     """The clock was set back by an hour: what was written before it lies after what follows."""
-    log = write(tmp_path / "kern.log", OLD + line(100) + quiet(3500) + b"".join(quiet(3500 - n) for n in range(2000)) + quiet(10))
+    log = write(
+        tmp_path / "kern.log",
+        OLD + line(100) + quiet(3500) + b"".join(quiet(3500 - n) for n in range(2000)) + quiet(10),
+    )
     assert hits(look(log)) == 1
 
 
@@ -129,7 +136,9 @@ def test_dmesg_output(tmp_path: pathlib.Path) -> None:
     assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0"), ago=3600))) == 0
 
 
-@pytest.mark.parametrize("spoilt", [b"\xff\xfe\x80 broken \xc3\n", b"\0" * 5000, b"x" * 3_000_000 + b"\n", b"\n" * 1000])
+@pytest.mark.parametrize(
+    "spoilt", [b"\xff\xfe\x80 broken \xc3\n", b"\0" * 5000, b"x" * 3_000_000 + b"\n", b"\n" * 1000]
+)
 def test_foreign_bytes_between(tmp_path: pathlib.Path, spoilt: bytes) -> None:
     log = write(tmp_path / "kern.log", OLD + line(60) + spoilt + line(50) + spoilt + line(40).rstrip())
     # NULs without a newline stand before a line and are no part of it.
@@ -242,10 +251,14 @@ class TestRotation:
 
 class TestHosts:
     def test_one_of_many(self, tmp_path: pathlib.Path) -> None:
-        log = write(tmp_path / "messages", OLD + line(9, host="web1.example.com") + line(8, host="web2") + line(7, host="web2"))
+        log = write(
+            tmp_path / "messages", OLD + line(9, host="web1.example.com") + line(8, host="web2") + line(7, host="web2")
+        )
         assert hits(look(log)) == 3
         assert look(log).notes == ["hosts seen: web1.example.com, web2"]
-        assert [hits(look(log, host=name)) for name in ("web1", "web1.example.com", "web2", "web", "web2.example.com")] == [1, 1, 2, 0, 0]
+        assert [
+            hits(look(log, host=name)) for name in ("web1", "web1.example.com", "web2", "web", "web2.example.com")
+        ] == [1, 1, 2, 0, 0]
 
 
 class TestRefusals:
@@ -267,7 +280,10 @@ class TestRefusals:
 
     def test_level_info_may_be_older(self, tmp_path: pathlib.Path) -> None:
         old = b"Nov 20 15:59:00 alpine kern.info kernel: [1.5] fine\n"
-        assert look(write(tmp_path / "messages", old + b"Nov 22 15:59:00 alpine kern.warn kernel: [1.5] careful\n")).events == []
+        assert (
+            look(write(tmp_path / "messages", old + b"Nov 22 15:59:00 alpine kern.warn kernel: [1.5] careful\n")).events
+            == []
+        )
 
     def test_nobody_writes_any_more(self, tmp_path: pathlib.Path) -> None:
         own = os.uname().nodename

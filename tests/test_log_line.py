@@ -159,7 +159,8 @@ def test_daylight_saving_time(stamp: str, now: tuple[int, ...], when: tuple[int,
 
 
 @pytest.mark.parametrize(
-    "stamp", ["Feb 30 12:00:00", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "Foo 22 15:28:51"]
+    "stamp",
+    ["Feb 30 12:00:00", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "Foo 22 15:28:51"],
 )
 def test_moments_that_never_were(stamp: str) -> None:
     assert parse(f"{stamp} web1 kernel: {HIT}").when is None

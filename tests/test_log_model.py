@@ -50,7 +50,11 @@ MESSAGES = {
 }
 """By the label of the perfdata that counts it."""
 
-NEEDED = {"orphan_hits": len("TCP: too many orphaned"), "memory_hits": len("TCP: out of mem"), "unclear_hits": len("Out of socket mem")}
+NEEDED = {
+    "orphan_hits": len("TCP: too many orphaned"),
+    "memory_hits": len("TCP: out of mem"),
+    "unclear_hits": len("Out of socket mem"),
+}
 """So much of a message must be there to be known for what it is."""
 
 QUIET = settings(
@@ -274,7 +278,12 @@ class Files(RuleBasedStateMachine):
     @precondition(lambda self: not self.half)
     @rule(
         message=st.sampled_from(
-            ["eth0: link is up", "usb 1-1: Product: TCP: too many orphaned sockets", "x" * 300, "Out of memory: Killed process 7"]
+            [
+                "eth0: link is up",
+                "usb 1-1: Product: TCP: too many orphaned sockets",
+                "x" * 300,
+                "Out of memory: Killed process 7",
+            ]
         ),
         seconds=st.integers(0, 2),
     )
@@ -485,7 +494,9 @@ class Files(RuleBasedStateMachine):
         self.packing.name += self.ending
         self.packing = None
 
-    @precondition(lambda self: self.rotated and not self.packing and self.rotated[-1] not in (self.writer, self.copying))
+    @precondition(
+        lambda self: self.rotated and not self.packing and self.rotated[-1] not in (self.writer, self.copying)
+    )
     @rule()
     def remove_oldest(self) -> None:
         self._step()

@@ -64,9 +64,7 @@ def test_netstat_that_is_none(content: str) -> None:
         netstat.parse(content, [])
 
 
-@pytest.mark.parametrize(
-    "tree, pressure", [("22-mem-above-pressure/host", True), ("20-mem-below-min/netns", False)]
-)
+@pytest.mark.parametrize("tree, pressure", [("22-mem-above-pressure/host", True), ("20-mem-below-min/netns", False)])
 def test_protocols(tree: str, pressure: bool) -> None:
     assert protocols.parse(text(f"kernel-6.18/{tree}", "net/protocols")) is pressure
 
@@ -125,7 +123,10 @@ def test_unit_of_a_tree(tmp_path: pathlib.Path) -> None:
     assert tcp_mem.read_unit(str(tmp_path), 65536).size == 65536
 
 
-@pytest.mark.parametrize("mem, unit, page, pages", [(0, 4096, 65536, 0), (1, 4096, 65536, 1), (16, 4096, 65536, 1), (17, 4096, 65536, 2), (5, 65536, 65536, 5)])
+@pytest.mark.parametrize(
+    "mem, unit, page, pages",
+    [(0, 4096, 65536, 0), (1, 4096, 65536, 1), (16, 4096, 65536, 1), (17, 4096, 65536, 2), (5, 65536, 65536, 5)],
+)
 def test_pages(mem: int, unit: int, page: int, pages: int) -> None:
     assert tcp_mem.pages(mem, unit, page) == pages
 

@@ -30,7 +30,13 @@ DIRECTORY = state.directory
 
 CHECKS = pathlib.Path(log_file.__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from tcp_headroom.check_tcp_kernel_log import main; main()"]
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKS), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/root", "TZ": "UTC"}
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "PYTHONPATH": str(CHECKS),
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "HOME": "/root",
+    "TZ": "UTC",
+}
 
 
 def line(message: str, ago: float = 0) -> str:
@@ -145,7 +151,14 @@ class TestKilled:
         for name, number, _text in calls[first:]:
             seen.file.write_bytes(old)
             process = seen.start(
-                "strace", "-qq", "-o", str(trace), "-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"
+                "strace",
+                "-qq",
+                "-o",
+                str(trace),
+                "-e",
+                f"trace={name}",
+                "-e",
+                f"inject={name}:signal=KILL:when={number}",
             )
             process.communicate(timeout=60)
             # Which call it was may differ by one where a cache is warm; that the process died may not.
@@ -176,7 +189,9 @@ class TestTogether:
             "        held.save(durable=False)\n"
         )
         processes = [
-            subprocess.Popen([sys.executable, "-c", add, str(tmp_path / "state")], env=ENVIRONMENT, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", add, str(tmp_path / "state")], env=ENVIRONMENT, stderr=subprocess.PIPE
+            )
             for _ in range(8)
         ]
         for process in processes:
@@ -218,15 +233,18 @@ class TestTogether:
 class TestDisk:
     def mounted(self, host: Host, options: str, fill: str = "true", user: bool = False) -> Output:
         """A check in a mount namespace of its own, with a small file system for the state; run twice, the second counts."""
-        script = (
-            f'set -e; mount -t tmpfs -o "{options}" none "$0"; {fill}; '
-            '"$@" >/dev/null || test $? -lt 2; exec "$@"'
-        )
+        script = f'set -e; mount -t tmpfs -o "{options}" none "$0"; {fill}; "$@" >/dev/null || test $? -lt 2; exec "$@"'
         namespace = ["unshare", "-Urm"] if user else ["unshare", "-m"]
         host.state.mkdir(mode=0o700, exist_ok=True)
         return finished(host.start(*namespace, "sh", "-c", script, str(host.state)))
 
-    @pytest.mark.parametrize("fill", ["head -c 1M /dev/zero 2>/dev/null >$0/ballast || true", "cp $0.old $0/state.json; head -c 1M /dev/zero 2>/dev/null >$0/ballast || true"])
+    @pytest.mark.parametrize(
+        "fill",
+        [
+            "head -c 1M /dev/zero 2>/dev/null >$0/ballast || true",
+            "cp $0.old $0/state.json; head -c 1M /dev/zero 2>/dev/null >$0/ballast || true",
+        ],
+    )
     @pytest.mark.parametrize("user", [False, True])
     def test_full(self, seen: Host, fill: str, user: bool) -> None:
         shutil.copy(seen.file, f"{seen.state}.old")
@@ -445,7 +463,11 @@ class TestContent:
                 holder[way[-1]] = part
                 seen.file.write_text(json.dumps(values["at"]))
                 output = check(seen, run)
-                assert re.search(r"\bhits=[0-9]+", output.text) and "internal error" not in output.text, (way, part, output.text)
+                assert re.search(r"\bhits=[0-9]+", output.text) and "internal error" not in output.text, (
+                    way,
+                    part,
+                    output.text,
+                )
                 # The count of an event is the one number that is believed.
                 if way[-1] != 2:
                     assert hits(output) in (1, 2), (way, part)
@@ -543,7 +565,10 @@ class TestPlace:
         made = home / ".local/state/tcp-headroom"
         assert [stat.S_IMODE(path.stat().st_mode) for path in (made, made / "state.json")] == [0o700, 0o600]
 
-    @pytest.mark.parametrize("further", [["--no-state"], ["--procfs", "PROCFS"], ["--procfs", "PROCFS", "--no-state", "--state-dir", "STATE"]])
+    @pytest.mark.parametrize(
+        "further",
+        [["--no-state"], ["--procfs", "PROCFS"], ["--procfs", "PROCFS", "--no-state", "--state-dir", "STATE"]],
+    )
     def test_remembers_nothing(self, home: pathlib.Path, host: Host, run: Run, further: list[str]) -> None:
         """Another tree is another host, unless a directory is given for it."""
         host.write(HIT)

@@ -36,10 +36,7 @@ def calls(command: str) -> list[Call]:
 
 
 CALLS = [*calls("check_tcp_orphans"), *calls("check_tcp_mem")]
-TREES = {
-    str(limit.relative_to(FIXTURES).parent.parent)
-    for limit in FIXTURES.glob("**/net/sockstat")
-}
+TREES = {str(limit.relative_to(FIXTURES).parent.parent) for limit in FIXTURES.glob("**/net/sockstat")}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.command} {call.arguments}")

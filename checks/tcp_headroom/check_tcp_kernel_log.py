@@ -66,7 +66,9 @@ def build_parser() -> plugin.Parser:
         help="how far back to look, an integer and one of s, m, h, d; default: 1h",
     )  # fmt: skip
     parser.add_argument(
-        "--source", choices=("auto", "kmsg", "journal", "file"), help="where to read; default: auto, the best that can be read"
+        "--source",
+        choices=("auto", "kmsg", "journal", "file"),
+        help="where to read; default: auto, the best that can be read",
     )
     parser.add_argument("--kmsg", metavar="PATH", help="the kernel ring, or a capture of it; default: /dev/kmsg")
     parser.add_argument("--journal-file", metavar="PATH", help="read this journal file")
@@ -122,7 +124,9 @@ def request(parser: plugin.Parser, arguments: argparse.Namespace) -> kernel_log.
     if len(journal) > 1:
         parser.error("--journal-file and --journal-dir name two journals")
     source = kinds.pop() if kinds else "auto"
-    return kernel_log.Request(source, arguments.kmsg or kernel_log.DEVICE, journal, arguments.file or [], arguments.log_host)
+    return kernel_log.Request(
+        source, arguments.kmsg or kernel_log.DEVICE, journal, arguments.file or [], arguments.log_host
+    )
 
 
 class KernelLog(nagiosplugin.Resource):
@@ -210,7 +214,9 @@ class KernelLog(nagiosplugin.Resource):
         try:
             self.look()
         except nagiosplugin.Timeout as limit:
-            yield plugin.blind(f"gave up after {limit} while reading the kernel log; allow more time with -t, or shorten --lookback")
+            yield plugin.blind(
+                f"gave up after {limit} while reading the kernel log; allow more time with -t, or shorten --lookback"
+            )
             return
         if self.unreadable and not self.by_counter:
             yield plugin.blind(f"cannot see the kernel log: {self.unreadable}")
@@ -289,7 +295,9 @@ class Coverage(plugin.Gauge):
         else:
             remedy = "shorten --lookback, or let the check read a log that reaches further back"
         least = wording.number(resource.min_coverage)
-        return nagiosplugin.Result(nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric)
+        return nagiosplugin.Result(
+            nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric
+        )
 
 
 def moment(when: float, now: float) -> str:
@@ -334,7 +342,9 @@ def facts(seen: KernelLog) -> str:
         text += f", which shows {wording.percent(seen.coverage)} of that time"
     swallowed = seen.hits(log_view.SUPPRESSED)
     if swallowed:
-        text += f"; {wording.count(swallowed, 'further kernel network message')}, of any kind, swallowed by the rate limit"
+        text += (
+            f"; {wording.count(swallowed, 'further kernel network message')}, of any kind, swallowed by the rate limit"
+        )
     return text
 
 
@@ -342,8 +352,8 @@ def explanation(seen: KernelLog) -> Iterator[str]:
     """The further lines of ``-v``."""
     if seen.view:
         yield (
-            "Hits are a lower bound: the kernel prints at most ten such lines in five seconds, shared with all its other "
-            "network messages. Each stands for at least one connection that was reset."
+            "Hits are a lower bound: the kernel prints at most ten such lines in five seconds, shared with all its "
+            "other network messages. Each stands for at least one connection that was reset."
         )
         shown = wording.path(seen.view.source)
         yield f"{shown} has seen everything since {moment(seen.view.since, seen.clock.now)}"
@@ -351,8 +361,8 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             yield f"{shown}: {note}"
     if seen.sample:
         yield (
-            f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it began; "
-            "unlike the log it misses none, but it does not see other namespaces."
+            f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it "
+            "began; unlike the log it misses none, but it does not see other namespaces."
         )
         if seen.growth:
             yield resets(seen)

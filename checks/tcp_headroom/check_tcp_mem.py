@@ -72,7 +72,9 @@ def levels(text: str) -> tcp_mem.TcpMem:
     except ValueError:
         low = pressure = high = 0
     if min(low, pressure, high) < 1:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not three page counts from 1 on, like 100,200,300")
+        raise argparse.ArgumentTypeError(
+            f"{wording.clean(text, 40)} is not three page counts from 1 on, like 100,200,300"
+        )
     return tcp_mem.TcpMem(low, pressure, high)
 
 
@@ -163,9 +165,7 @@ class Pages(plugin.Gauge):
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
         return nagiosplugin.Result(nagiosplugin.Warn, "above the pressure level, where TCP slows down", metric)
 
-    def performance(
-        self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource
-    ) -> nagiosplugin.Performance:
+    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
         assert isinstance(resource, Memory)
         self.warning = self.critical = None
         if resource.levels is not None:
@@ -258,15 +258,24 @@ def explanation(seen: Memory) -> Iterator[str]:
     if seen.levels is not None:
         meanings = (
             ("min", seen.levels.min, "below it TCP is never under pressure"),
-            ("pressure", seen.levels.pressure, "above it windows stop growing and queues are squeezed, until usage is below min again"),
-            ("max", seen.levels.max, "above it memory is refused, data is dropped, and orphans with unsent data are reset"),
+            (
+                "pressure",
+                seen.levels.pressure,
+                "above it windows stop growing and queues are squeezed, until usage is below min again",
+            ),
+            (
+                "max",
+                seen.levels.max,
+                "above it memory is refused, data is dropped, and orphans with unsent data are reset",
+            ),
         )
         for name, level, meaning in meanings:
             place = "" if seen.pages is None else f"; usage is {'above' if seen.pages > level else 'not above'} it"
             yield f"{name}: {wording.count(level, 'page')}, {wording.size(max(0, level) * seen.page)}; {meaning}{place}"
     yield (
         f"One page has {seen.page} bytes; the kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}). "
-        "It is counted for the whole machine, all containers included, and not to the page: some MiB per CPU are kept in reserve."
+        "It is counted for the whole machine, all containers included, and not to the page: some MiB per CPU are kept "
+        "in reserve."
     )
     if seen.pressure is not None:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"

@@ -38,7 +38,10 @@ def build_parser() -> plugin.Parser:
         default=("25, of tcp_max_orphans in percent: the 4x margin is gone", "50: the 2x margin is gone"),
     )
     parser.add_argument(
-        "--max-orphans", metavar="N", type=limit, help="the limit, where tcp_max_orphans cannot be read (in a container)"
+        "--max-orphans",
+        metavar="N",
+        type=limit,
+        help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
     return parser
 
@@ -110,9 +113,7 @@ class NoOrphansAllowed(nagiosplugin.Context):
     """CRITICAL: a limit below 1 makes the kernel reset every orphan it looks at."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        return nagiosplugin.Result(
-            nagiosplugin.Critical, "with a limit below 1 the kernel resets every orphan", metric
-        )
+        return nagiosplugin.Result(nagiosplugin.Critical, "with a limit below 1 the kernel resets every orphan", metric)
 
 
 class Usage(plugin.Gauge):

@@ -102,7 +102,9 @@ def _refuse_sightless(place: Sequence[str]) -> None:
     if any(_blocks([*place, "--lines=1", "_TRANSPORT=kernel", "PRIORITY=6", "PRIORITY=7"])):
         return
     if any(_blocks([*place, "--lines=1", "_TRANSPORT=kernel"])):
-        raise Blind("the journal holds no kernel message of level info, which a hit has; look at MaxLevelStore in journald.conf")
+        raise Blind(
+            "the journal holds no kernel message of level info, which a hit has; look at MaxLevelStore in journald.conf"
+        )
     raise Blind(
         "the journal holds no kernel message for this user to see; add the user to group systemd-journal, "
         "or look at ReadKMsg in journald.conf"

@@ -35,6 +35,7 @@ RECORD = 8192
 CAPTURE = 64 << 20
 """Most that is read of a capture, in bytes; rings have 16 KiB to 32 MiB."""
 
+
 class Record:
     """One record of the ring."""
 
@@ -71,7 +72,12 @@ class Ring:
     """What was read."""
 
     def __init__(
-        self, first: Record | None, last: Record | None, records: list[Record], complete: bool, capture_time: float | None
+        self,
+        first: Record | None,
+        last: Record | None,
+        records: list[Record],
+        complete: bool,
+        capture_time: float | None,
     ) -> None:
         self.first = first
         """The oldest record after which none is missing; None in an empty ring."""
@@ -160,7 +166,10 @@ def remedy(number: int | None) -> str:
                 "dmesg_restrict is 0, so a sandbox forbids it: ProtectKernelLogs in the systemd unit, a container, "
                 "or printk_devkmsg=off"
             )
-        return "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log"
+        return (
+            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in "
+            "/var/log"
+        )
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return "a sandbox hides it: PrivateDevices in the systemd unit, or a container; run the check on the host"
     return "use --source journal or --source file"
@@ -197,4 +206,3 @@ def view(path: str, clock: Clock, window: Window) -> View:
             events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
     notes = [] if ring.complete else ["records are missing among the older ones"]
     return View(path, events, zero + ring.first.usec / 1e6, notes, True, ring.first.seq == 0, ring.capture_time)
-

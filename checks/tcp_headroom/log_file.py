@@ -181,7 +181,9 @@ def _siblings(path: str) -> list[tuple[float, str, int]]:
     return sorted(found, reverse=True)
 
 
-def _read_siblings(siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+def _read_siblings(
+    siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]
+) -> None:
     """Read the rotated files that were written to within the window, newest first."""
     names = {name for _time, name, _inode in siblings}
     for written, name, _inode in siblings:
@@ -251,7 +253,13 @@ def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
         codec = import_module(module)
     except ImportError:
         raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
-    damaged: tuple[type[BaseException], ...] = (OSError, EOFError, ValueError, zlib.error, getattr(codec, "LZMAError", OSError))
+    damaged: tuple[type[BaseException], ...] = (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        getattr(codec, "LZMAError", OSError),
+    )
     offset = 0
     lead = rest = b""
     inside = False

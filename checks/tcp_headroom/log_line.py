@@ -45,9 +45,13 @@ _PRINTK = rb"(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]+\])? ?
 
 _SPEAKER = re.compile(
     rb" (?:" + _HOST + rb" )?(?:(?P<facility>[a-z0-9]+)\.(?P<level>[a-z]+) )?"
-    rb"(?:" + _TAG + _PRINTK + rb"|(?=last message repeated))(?P<message>.*)", re.DOTALL
+    rb"(?:" + _TAG + _PRINTK + rb"|(?=last message repeated))(?P<message>.*)",
+    re.DOTALL,
 )
-_SPEAKER_5424 = re.compile(rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ (?:-|\[[^\]]*\])(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK + rb"(?P<message>.*)", re.DOTALL)
+_SPEAKER_5424 = re.compile(
+    rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ (?:-|\[[^\]]*\])(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK + rb"(?P<message>.*)",
+    re.DOTALL,
+)
 _SPEAKER_UNSTAMPED = re.compile(rb"[\0 ]*" + _TAG + _PRINTK + rb"(?P<message>.*)", re.DOTALL)
 
 _REPEATED = re.compile(rb"message repeated ([0-9]{1,9}) times: \[ ?" + _PRINTK + rb"(.*?)\]?\s*\Z", re.DOTALL)
@@ -138,7 +142,9 @@ def _when(stamp: re.Match[bytes], now: float, uptime_zero: float) -> float | Non
         if stamp["traditional"]:
             return _without_year(_MONTHS[stamp["month"]], int(stamp["day"]), _clock(stamp["clock"]), now)
         if stamp["year2"]:
-            return _local(int(stamp["year2"]), _MONTHS[stamp["month2"]], int(stamp["day2"]), _clock(stamp["clock2"]), now)
+            return _local(
+                int(stamp["year2"]), _MONTHS[stamp["month2"]], int(stamp["day2"]), _clock(stamp["clock2"]), now
+            )
         year, month, day = (int(part) for part in stamp["date"].split(b"-"))
         fraction = float(b"0." + stamp["fraction"]) if stamp["fraction"] else 0.0
         clock = _clock(stamp["clock3"])

@@ -104,7 +104,9 @@ def consult(
     except Blind as reason:
         notes.append(f"nothing is remembered between runs: {reason}")
     except OSError as error:
-        notes.append(f"nothing is remembered between runs: {wording.path(path)}, {wording.clean(error.strerror or str(error))}")
+        notes.append(
+            f"nothing is remembered between runs: {wording.path(path)}, {wording.clean(error.strerror or str(error))}"
+        )
     return Recollection(view, fresh, notes)
 
 

@@ -44,7 +44,9 @@ class Event(namedtuple("Event", "when cause count key")):
     """
 
 
-class View(namedtuple("View", "source events since notes kernel_stamps from_boot until", defaults=[False, False, None])):
+class View(
+    namedtuple("View", "source events since notes kernel_stamps from_boot until", defaults=[False, False, None])
+):
     """What one source saw."""
 
     __slots__ = ()

@@ -54,7 +54,4 @@ def margins(orphans: int, limit: int) -> list[Margin]:
     ``orphans << shift > limit`` and ``orphans > limit >> shift`` say the same of
     whole numbers.
     """
-    return [
-        Margin(factor, limit >> shift, (limit >> shift) - orphans)
-        for shift, factor in enumerate(FACTORS)
-    ]
+    return [Margin(factor, limit >> shift, (limit >> shift) - orphans) for shift, factor in enumerate(FACTORS)]

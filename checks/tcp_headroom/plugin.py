@@ -60,13 +60,22 @@ def parser(command: str, description: str, percent: bool, default: tuple[str, st
     """
     # A fixed width is the same in every terminal, and spares asking for it with every option.
     formatter = functools.partial(argparse.HelpFormatter, width=80)
-    made = Parser(
-        prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False
-    )
+    made = Parser(prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False)
     kind = percent_range if percent else plain_range
-    made.add_argument("-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}")
-    made.add_argument("-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}")
-    made.add_argument("-t", "--timeout", metavar="SECONDS", type=seconds, default=8, help="give up, as UNKNOWN, after this time; default: 8")
+    made.add_argument(
+        "-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}"
+    )
+    made.add_argument(
+        "-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}"
+    )
+    made.add_argument(
+        "-t",
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=8,
+        help="give up, as UNKNOWN, after this time; default: 8",
+    )
     made.add_argument("-v", "--verbose", action="count", default=0, help="explain the result; up to three times")
     made.add_argument("-V", "--version", action="version", version=f"{command} {__version__}", help="print the version")
     made.add_argument("-h", "--help", action="help", help="print this text")
@@ -87,9 +96,7 @@ def percent_range(text: str) -> nagiosplugin.Range:
 def _range(text: str, number: str) -> nagiosplugin.Range:
     # nagiosplugin.Range alone also takes 1_000, digits of other scripts and 1.5e3.
     if not re.fullmatch(rf"@?(?:{number}|(?:~|{number})?:(?:{number})?)", text, re.ASCII):
-        raise argparse.ArgumentTypeError(
-            f"{wording.clean(text, 40)} is not a range; examples: 10 10: 10:20 @10:20"
-        )
+        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a range; examples: 10 10: 10:20 @10:20")
     try:
         return nagiosplugin.Range(text.replace("%", ""))
     except ValueError as error:
@@ -118,15 +125,16 @@ class Gauge(nagiosplugin.Context):
     """
 
     def __init__(
-        self, name: str, warning: nagiosplugin.Range | int | None = None, critical: nagiosplugin.Range | int | None = None
+        self,
+        name: str,
+        warning: nagiosplugin.Range | int | None = None,
+        critical: nagiosplugin.Range | int | None = None,
     ) -> None:
         super().__init__(name)
         self.warning = warning
         self.critical = critical
 
-    def performance(
-        self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource
-    ) -> nagiosplugin.Performance:
+    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
         bounds = (None if bound is None else wording.number(bound) for bound in (metric.min, metric.max))
         levels = (None if level is None else str(level) for level in (self.warning, self.critical))
         return nagiosplugin.Performance(
@@ -141,7 +149,9 @@ def judge(
     for state, limits, option in ((nagiosplugin.Critical, critical, "-c"), (nagiosplugin.Warn, warning, "-w")):
         if limits is not None and not limits.match(metric.value):
             where = "inside" if limits.invert else "outside"
-            return nagiosplugin.Result(state, f"usage is {where} the range {str(limits).lstrip('@')} of {option}", metric)
+            return nagiosplugin.Result(
+                state, f"usage is {where} the range {str(limits).lstrip('@')} of {option}", metric
+            )
     return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
 
 
@@ -210,7 +220,9 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
             try:
                 main(argv)
             except nagiosplugin.Timeout as error:
-                print(f"{name} UNKNOWN - gave up after {error}; allow more time with -t, or look at the load of this host")
+                print(
+                    f"{name} UNKNOWN - gave up after {error}; allow more time with -t, or look at the load of this host"
+                )
             except Exception as error:
                 text = wording.clean(f"{type(error).__name__}: {error}")
                 print(f"{name} UNKNOWN - internal error, {text}; please report it with the output of -vvv")

@@ -28,7 +28,9 @@ _MACHINE_ID=00112233445566778899aabbccddeeff
 _HOSTNAME=web1
 PRIORITY=6
 """
-KERNEL = ENTRY + """\
+KERNEL = (
+    ENTRY
+    + """\
 _TRANSPORT=kernel
 SYSLOG_FACILITY=0
 SYSLOG_IDENTIFIER=kernel
@@ -36,7 +38,10 @@ _SOURCE_MONOTONIC_TIMESTAMP={uptime}
 MESSAGE={message}
 
 """
-SERVICE = ENTRY + """\
+)
+SERVICE = (
+    ENTRY
+    + """\
 _TRANSPORT=stdout
 SYSLOG_FACILITY=3
 SYSLOG_IDENTIFIER=shop
@@ -45,6 +50,7 @@ _SYSTEMD_UNIT=shop.service
 MESSAGE=request {number} answered in {milliseconds} ms
 
 """
+)
 
 
 def write(folder: pathlib.Path, entries: int) -> None:

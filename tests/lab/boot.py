@@ -7,11 +7,13 @@ console goes to the first serial port, the reports to the second.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lab import kernels
@@ -26,6 +28,10 @@ _MACHINE = (
 _COMMAND_LINE = "console=ttyS0 quiet rootfstype=ramfs panic=-1 mitigations=off nokaslr printk.devkmsg=on"
 
 _MARK = "@lab "
+
+
+_NOT_ALONE = ("setpriv", "--pdeathsig", "KILL")
+"""Whatever ends the lab ends its guests."""
 
 
 class Run(NamedTuple):
@@ -48,9 +54,10 @@ class Run(NamedTuple):
 
 
 def available() -> None:
-    """Raises ``Missing`` if there is no QEMU."""
-    if not shutil.which(QEMU):
-        raise kernels.Missing(f"{QEMU} is not installed (package qemu-system-x86)")
+    """Raises ``Missing`` if what boots a guest is not installed."""
+    for command, package in ((QEMU, "qemu-system-x86"), (_NOT_ALONE[0], "util-linux")):
+        if not shutil.which(command):
+            raise kernels.Missing(f"{command} is not installed (package {package})")
 
 
 def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
@@ -59,12 +66,13 @@ def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
         home = pathlib.Path(directory)
         (home / "initrd").write_bytes(initrd)
         command = [
-            QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
+            *_NOT_ALONE, QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
             "-append", _COMMAND_LINE, "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
         ]  # fmt: skip
-        with open(home / "qemu", "wb") as complaints, subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=complaints
-        ) as guest:
+        with (
+            open(home / "qemu", "wb") as complaints,
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=complaints) as guest,
+        ):
             try:
                 ended = guest.wait(seconds) == 0
             except subprocess.TimeoutExpired:
@@ -73,5 +81,12 @@ def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
                 guest.kill()
         texts = [path.read_text(errors="replace") for path in (home / "qemu", home / "console") if path.exists()]
         lines = (home / "reports").read_text(errors="replace").splitlines() if (home / "reports").exists() else []
-    reports = [json.loads(line[len(_MARK) :]) for line in lines if line.startswith(_MARK)]
-    return Run(reports, "".join(texts)[-20000:], ended)
+    return Run([*_reports(lines)], "".join(texts)[-20000:], ended)
+
+
+def _reports(lines: list[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line.startswith(_MARK):
+            # A guest that died while it wrote leaves half a line.
+            with contextlib.suppress(ValueError):
+                yield json.loads(line[len(_MARK) :])

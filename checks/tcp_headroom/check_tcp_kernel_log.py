@@ -82,12 +82,7 @@ def build_parser() -> plugin.Parser:
         "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
         help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
     )  # fmt: skip
-    parser.add_argument(
-        "--state-dir", metavar="DIR",
-        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
-        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
-    )  # fmt: skip
-    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
+    state.add_options(parser)
     return parser
 
 
@@ -138,8 +133,7 @@ class KernelLog(nagiosplugin.Resource):
         lookback: tuple[str, int] = arguments.lookback
         self.lookback, self.seconds = lookback
         self.min_coverage: float = arguments.min_coverage
-        self.state_dir: str | None = None if arguments.no_state else arguments.state_dir
-        self.remembers = not arguments.no_state and (self.state_dir is not None or self.root == "/proc")
+        self.arguments = arguments
         self.patience = arguments.timeout / 4
         self.clock = clock.read(self.root)
         self.view: log_view.View | None = None
@@ -232,12 +226,11 @@ class KernelLog(nagiosplugin.Resource):
 
     def look(self) -> None:
         """Read the log, and join it and the counter with what earlier runs knew."""
-        path = None
-        if self.remembers:
-            try:
-                path = state.directory(self.state_dir)
-            except Blind as reason:
-                self.notes.append(f"nothing is remembered between runs: {reason}")
+        try:
+            path = state.chosen(self.arguments)
+        except Blind as reason:
+            path = None
+            self.notes.append(f"nothing is remembered between runs: {reason}")
         begin = log_memory.earliest(path, self.sample, self.start)
         reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []

@@ -129,7 +129,7 @@ class Memory(nagiosplugin.Resource):
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
         if self.levels is not None:
-            yield nagiosplugin.Metric("levels", self.levels, context="levels")
+            yield from plugin.fault("levels", tcp_mem.fault(self.levels))
 
     def enrichment(self) -> Generator[nagiosplugin.Metric, None, None]:
         """The pressure flag and the counters; each may be absent on some kernel or tree."""
@@ -213,32 +213,6 @@ class Pressure(plugin.Gauge):
         return nagiosplugin.Result(nagiosplugin.Warn, "the kernel says TCP is under memory pressure now", metric)
 
 
-class Levels(nagiosplugin.Context):
-    """Judges tcp_mem itself: a maximum below 1 is CRITICAL, levels out of order are WARNING."""
-
-    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        found: tcp_mem.TcpMem = metric.value
-        if found.max < 1:
-            return nagiosplugin.Result(
-                nagiosplugin.Critical,
-                f"tcp_mem has the maximum {found.max}, so the kernel refuses all TCP memory",
-                metric,
-            )
-        if found.in_order:
-            return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        wrong = []
-        if found.pressure > found.max:
-            wrong.append(
-                f"pressure {found.pressure} is above max {found.max}, so the kernel skips the pressure phase "
-                "and goes straight to resets"
-            )
-        if found.min > found.pressure:
-            wrong.append(
-                f"min {found.min} is above pressure {found.pressure}, so the kernel leaves the pressure phase too early"
-            )
-        return nagiosplugin.Result(nagiosplugin.Warn, "tcp_mem is out of order: " + "; ".join(wrong), metric)
-
-
 def facts(seen: Memory) -> str:
     """The first sentence of the status line."""
     if seen.bytes is None:
@@ -298,6 +272,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        Levels("levels"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
     )

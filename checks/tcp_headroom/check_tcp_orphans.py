@@ -103,17 +103,10 @@ class Orphans(nagiosplugin.Resource):
             yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="gauge")
         for margin in self.margins:
             yield nagiosplugin.Metric(f"headroom_{margin.factor}x", margin.left, context="gauge")
-        if self.limit is not None and self.limit < 1:
-            yield nagiosplugin.Metric("limit", self.limit, context="no_orphans_allowed")
+        if self.limit is not None:
+            yield from plugin.fault("limit", orphan_limit.fault(self.limit))
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
-
-
-class NoOrphansAllowed(nagiosplugin.Context):
-    """CRITICAL: a limit below 1 makes the kernel reset every orphan it looks at."""
-
-    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        return nagiosplugin.Result(nagiosplugin.Critical, "with a limit below 1 the kernel resets every orphan", metric)
 
 
 class Usage(plugin.Gauge):
@@ -193,6 +186,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        NoOrphansAllowed("no_orphans_allowed"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
     )

@@ -48,6 +48,11 @@ def parse(text: str) -> int:
         raise Blind(f"{sysctl.MAX_ORPHANS} is not a number") from None
 
 
+def fault(limit: int) -> tuple[bool, str] | None:
+    """What is wrong with a limit whatever the usage, and whether it is fatal: ``(True, sentence)``, else None."""
+    return (True, "with a limit below 1 the kernel resets every orphan") if limit < 1 else None
+
+
 def margins(orphans: int, limit: int) -> list[Margin]:
     """The margins at 1x, 2x and 4x, in that order.
 

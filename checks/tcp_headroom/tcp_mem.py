@@ -66,6 +66,29 @@ def parse(text: str) -> TcpMem:
     return TcpMem(*(level - 2 * _SIGN if level >= _SIGN else level for level in (low, pressure, high)))
 
 
+def fault(levels: TcpMem) -> tuple[bool, str] | None:
+    """What is wrong with the levels whatever the usage, and whether it is fatal; None if nothing is.
+
+    A maximum below 1 is: nothing may be held at all. Levels out of order are not, but
+    they take away the phase that slows TCP down before memory is refused, or its end.
+    """
+    if levels.max < 1:
+        return True, f"tcp_mem has the maximum {levels.max}, so the kernel refuses all TCP memory"
+    if levels.in_order:
+        return None
+    wrong = []
+    if levels.pressure > levels.max:
+        wrong.append(
+            f"pressure {levels.pressure} is above max {levels.max}, so the kernel skips the pressure phase and goes "
+            "straight to resets"
+        )
+    if levels.min > levels.pressure:
+        wrong.append(
+            f"min {levels.min} is above pressure {levels.pressure}, so the kernel leaves the pressure phase too early"
+        )
+    return False, "tcp_mem is out of order: " + "; ".join(wrong)
+
+
 def page_size() -> int:
     """PAGE_SIZE of the running kernel in bytes; a mounted tree is taken to share it."""
     return os.sysconf("SC_PAGE_SIZE")

@@ -12,7 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import FIXTURES
-from tcp_headroom import kmsg, log_line, netstat, orphan_limit, procfs, protocols, sockstat, sysctl, tcp_mem
+from tcp_headroom import (
+    kmsg,
+    log_line,
+    meminfo,
+    netstat,
+    orphan_limit,
+    osrelease,
+    procfs,
+    protocols,
+    sockstat,
+    sysctl,
+    tcp_mem,
+)
 from tcp_headroom.blind import Blind
 
 
@@ -111,7 +123,7 @@ def test_tcp_mem() -> None:
     ],
 )
 def test_unit_of_mem(release: str, page: int, size: int) -> None:
-    assert tcp_mem.unit(release, page).size == size
+    assert tcp_mem.unit(osrelease.version(release), page).size == size
 
 
 def test_unit_of_a_tree(tmp_path: pathlib.Path) -> None:
@@ -146,7 +158,8 @@ def netstat_counters(content: str) -> object:
 
 
 PARSERS: list[Callable[[str], object]] = [
-    sockstat.parse, netstat_counters, protocols.parse, orphan_limit.parse, tcp_mem.parse,
+    sockstat.parse, netstat_counters, protocols.parse, orphan_limit.parse, tcp_mem.parse, meminfo.parse,
+    osrelease.version,
 ]  # fmt: skip
 SEEDS = [text("kernel-6.18/00-idle/host", name) for name in ("net/sockstat", "net/netstat", "net/protocols")]
 

@@ -5,7 +5,9 @@ Data flows one way, and each step has its modules:
 ===============  ==============================================================
 reading          ``procfs`` (any file below a /proc root), ``sysctl``
 parsing          ``sockstat``, ``netstat``, ``protocols``, ``orphan_limit``,
-                 ``tcp_mem``: one kernel interface each, text in, typed value out
+                 ``tcp_mem``, ``meminfo``, ``osrelease``: one kernel interface
+                 each, text in, typed value out
+reckoning        ``kernel_defaults`` (what the kernel would set by itself)
 the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``log_file`` (three sources) with ``log_line`` (formats of a
                  line), ``clock``; each source returns a ``log_view``, and

@@ -13,13 +13,11 @@ have 64 KiB, ``mem / max`` is there 16 times too high.
 from __future__ import annotations
 
 import os
-import re
 from collections import namedtuple
 
 from tcp_headroom import procfs, sysctl
 from tcp_headroom.blind import Blind
 
-OSRELEASE = "sys/kernel/osrelease"
 PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
 
 _SIGN = 1 << 63
@@ -100,25 +98,21 @@ def read_unit(root: str, page: int) -> Unit:
         return Unit(page, "the page size")
     if os.path.lexists(os.path.join(root, PCPU_RSV)):
         return Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")
-    try:
-        release = procfs.read(root, OSRELEASE).strip()
-    except Blind:
-        release = ""
-    return unit(release, page)
+    from tcp_headroom import osrelease
+
+    return unit(osrelease.read(root), page)
 
 
-def unit(release: str, page: int) -> Unit:
-    """The unit of ``mem`` by kernel release (``uname -r``) and page size.
+def unit(release: tuple[int, ...] | None, page: int) -> Unit:
+    """The unit of ``mem`` by kernel release, as of ``osrelease``, and page size.
 
     4096 from 4.10 to 5.19, else the page size. A release that cannot be read
     counts as the latter, which on those kernels errs towards an alarm.
     """
-    version = re.match(r"(\d{1,4})\.(\d{1,4})", release, re.ASCII)
-    if not version:
+    if not release:
         return Unit(page, "the page size, as the kernel release is not known")
-    major, minor = int(version[1]), int(version[2])
-    name = f"Linux {major}.{minor}"
-    if (4, 10) <= (major, minor) < (6, 0):
+    name = f"Linux {release[0]}.{release[1]}"
+    if (4, 10) <= release < (6, 0):
         return Unit(4096, f"4096 bytes, as {name} counts it")
     return Unit(page, f"the page size, as {name} counts it")
 

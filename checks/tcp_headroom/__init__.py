@@ -13,7 +13,8 @@ the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  line), ``clock``; each source returns a ``log_view``, and
                  ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
-                 the log), ``abort_growth`` (the counter since then)
+                 the log), ``abort_growth`` (the counter since then), ``orphan_peak``
+                 (the most orphans of each day)
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

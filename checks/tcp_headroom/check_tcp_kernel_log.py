@@ -230,7 +230,7 @@ class KernelLog(nagiosplugin.Resource):
             path = state.chosen(self.arguments)
         except Blind as reason:
             path = None
-            self.notes.append(f"nothing is remembered between runs: {reason}")
+            self.notes.append(state.loss(reason))
         begin = log_memory.earliest(path, self.sample, self.start)
         reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []

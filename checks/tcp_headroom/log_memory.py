@@ -101,12 +101,8 @@ def consult(
             held.values[LOGS], held.values[COUNTERS] = _newest(logs, _until), _newest(counters, _sampled)
             # What has no message and no growth in it is not worth waiting for a disk.
             held.save(durable=bool((view and view.events) or (fresh and fresh.spans)))
-    except Blind as reason:
-        notes.append(f"nothing is remembered between runs: {reason}")
-    except OSError as error:
-        notes.append(
-            f"nothing is remembered between runs: {wording.path(path)}, {wording.clean(error.strerror or str(error))}"
-        )
+    except (Blind, OSError) as reason:
+        notes.append(state.loss(reason, path))
     return Recollection(view, fresh, notes)
 
 

@@ -80,6 +80,13 @@ def directory(option: str | None) -> str:
     return os.path.join(home, ".local", "state", "tcp-headroom")
 
 
+def loss(reason: Blind | OSError, path: str = "") -> str:
+    """The sentence of ``-v`` that says why nothing is remembered."""
+    if isinstance(reason, OSError):
+        return f"nothing is remembered between runs: {wording.path(path)}, {wording.failure(reason)}"
+    return f"nothing is remembered between runs: {reason}"
+
+
 class State:
     """The remembered values while the lock is held; see ``opened``."""
 

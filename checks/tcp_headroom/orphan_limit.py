@@ -32,9 +32,9 @@ class Margin(namedtuple("Margin", "factor limit left")):
     """Orphans that may still come; negative once the limit is passed, 0 is not past it."""
 
 
-def read(root: str) -> int:
-    """``tcp_max_orphans`` below ``root``. Raises ``Blind``."""
-    return parse(sysctl.read(root, sysctl.MAX_ORPHANS, "--max-orphans N"))
+def read(root: str, override: str | None = "--max-orphans N") -> int:
+    """``tcp_max_orphans`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
+    return parse(sysctl.read(root, sysctl.MAX_ORPHANS, override))
 
 
 def parse(text: str) -> int:

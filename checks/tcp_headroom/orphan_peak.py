@@ -41,7 +41,7 @@ class Peak(namedtuple("Peak", "orphans when")):
 def add_option(parser: argparse.ArgumentParser) -> None:
     """The option that says how long a peak counts."""
     parser.add_argument(
-        "--peak-days", metavar="N", type=days, default=14, help="for how many days a peak of orphans counts; default: 14"
+        "--peak-days", metavar="N", type=days, default=14, help="for how many days a peak counts; default: 14"
     )
 
 

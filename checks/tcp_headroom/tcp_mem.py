@@ -46,9 +46,9 @@ class Unit(namedtuple("Unit", "size why")):
     """The ground for it, as a phrase for ``-v``."""
 
 
-def read(root: str) -> TcpMem:
-    """``tcp_mem`` below ``root``. Raises ``Blind``."""
-    return parse(sysctl.read(root, sysctl.MEM, "--tcp-mem MIN,PRESSURE,MAX"))
+def read(root: str, override: str | None = "--tcp-mem MIN,PRESSURE,MAX") -> TcpMem:
+    """``tcp_mem`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
+    return parse(sysctl.read(root, sysctl.MEM, override))
 
 
 def parse(text: str) -> TcpMem:

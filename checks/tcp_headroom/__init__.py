@@ -12,6 +12,10 @@ the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
                  the log), ``abort_growth`` (the counter since then)
+after a reboot   ``sysctl_files`` (what sets a limit at boot, and where), with
+                 ``host_root`` (a tree that nothing leads out of),
+                 ``init_system`` (whose rules), ``sysctl_rules`` (the rules),
+                 ``kernel_arguments``, ``tuned``
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

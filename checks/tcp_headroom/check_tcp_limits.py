@@ -78,12 +78,15 @@ class Limits(nagiosplugin.Resource):
         """Read everything and judge it."""
         limit, levels = self.read_limits()
         defaults = kernel_defaults.read(self.root)
-        if defaults.memory.known is None:
-            self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
-        else:
-            self.notes += defaults.reasons
-        page = tcp_mem.page_size()
-        self.review = Review(limit, levels, page, defaults, self.read_peak(), self.read_settings(), self.ranges)
+        peak = settings = None
+        # Without a limit there is nothing to hold against the rest.
+        if limit is not None or levels is not None:
+            if defaults.memory.known is None:
+                self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
+            else:
+                self.notes += defaults.reasons
+            peak, settings = self.read_peak(), self.read_settings()
+        self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
         self.findings = findings(self.review)
         self.steps.update(next_steps(self.review))
 
@@ -91,10 +94,14 @@ class Limits(nagiosplugin.Resource):
         limit = levels = None
         try:
             limit = orphan_limit.read(self.root, None)
+        except Blind as reason:
+            self.unseen.append(str(reason))
+        try:
             levels = tcp_mem.read(self.root, None)
         except Blind as reason:
-            # What hides the one mostly hides the other: one sentence is enough.
-            self.unseen.append(str(reason))
+            # What hides both is said once.
+            if not self.unseen:
+                self.unseen.append(str(reason))
         return limit, levels
 
     def read_peak(self) -> orphan_peak.Peak | None:

@@ -21,7 +21,7 @@ CI = os.environ.get("CI") == "true"
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
 hypothesis.settings.load_profile("tests")
 
-COMMANDS = ("check_tcp_kernel_log", "check_tcp_mem", "check_tcp_orphans")
+COMMANDS = ("check_tcp_kernel_log", "check_tcp_limits", "check_tcp_mem", "check_tcp_orphans")
 
 
 class Output(NamedTuple):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 NAME = "TCP LIMITS"
 
+STATES = {limit_review.LOW: nagiosplugin.Warn, limit_review.ABSURD: nagiosplugin.Critical}
+
 PLACE = "/etc/sysctl.d/90-tcp-headroom.conf"
 """Where the line belongs for a setting that no file has."""
 
@@ -181,18 +183,18 @@ def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
             fatal, text = fault
             found[name] = (nagiosplugin.Critical if fatal else nagiosplugin.Warn, text)
     # A limit that is no limit at all is not small, too.
-    if review.orphans_state != nagiosplugin.Ok and "limit" not in found:
+    if review.orphans_low and "limit" not in found:
         usual = review.defaults.orphans
         about = "" if review.defaults.entries else "about "
         found["low_limit"] = (
-            review.orphans_state,
+            STATES[review.orphans_low],
             f"tcp_max_orphans is far below the {about}{usual} that the kernel sets by itself",
         )
     default = review.defaults.levels(review.page)
-    if review.mem_state != nagiosplugin.Ok and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
+    if review.mem_low and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
         usual_size = wording.size(default.max * review.page)
         found["low_levels"] = (
-            review.mem_state,
+            STATES[review.mem_low],
             f"tcp_mem is far below the maximum of about {usual_size} that the kernel sets by itself",
         )
     if review.below_peak and "limit" not in found:

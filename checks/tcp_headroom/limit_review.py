@@ -2,23 +2,24 @@
 
 No reading here: ``Review`` holds the values, None for what is not known, and reckons
 from them. A default that is reckoned from today's memory may be wrong, as memory is
-plugged in and made up, so it alone never makes a state CRITICAL.
+plugged in and made up, so by it alone a limit is never ``ABSURD``.
 """
 
 from __future__ import annotations
 
 from tcp_headroom import drift, kernel_defaults, orphan_limit, tcp_mem
 
-import nagiosplugin
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nagiosplugin.state import ServiceState
+    import nagiosplugin
 
     from tcp_headroom.orphan_peak import Peak
     from tcp_headroom.sysctl_rules import Setting
 
 MAX_ORPHANS, MEM = "net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"
+
+LOW, ABSURD = "low", "absurd"
+"""Below the range of -w, or of -c and not quite sure; and surely below that of -c."""
 
 TINY = 16 << 20
 """A maximum of TCP memory, in bytes, that is too little for any machine of today."""
@@ -70,23 +71,22 @@ class Review:
         return None if self.levels is None or default is None else 100 * max(0, self.levels.max) / default.max
 
     @property
-    def orphans_state(self) -> ServiceState:
-        """By the share; where the kernel tells the size of its table, the default is exact."""
-        return self._state(self.orphans_share, self.orphans_share if self.defaults.entries else None)
+    def orphans_low(self) -> str | None:
+        """``LOW`` or ``ABSURD`` by the share; where the kernel tells the size of its table, the default is exact."""
+        return self._low(self.orphans_share, self.orphans_share if self.defaults.entries else None)
 
     @property
-    def mem_state(self) -> ServiceState:
-        """By the share, that of the smaller memory; CRITICAL if the other one agrees, or for a maximum below ``TINY``."""
+    def mem_low(self) -> str | None:
+        """The same by the share of the smaller memory; ``ABSURD`` if the other one agrees, or below ``TINY``."""
         tiny = self.levels is not None and self.levels.max * self.page < TINY
-        return self._state(self.mem_share, self.mem_share if tiny else self._mem_share(self.defaults.memory.agreed))
+        return self._low(self.mem_share, self.mem_share if tiny else self._mem_share(self.defaults.memory.agreed))
 
-    def _state(self, share: float | None, agreed: float | None) -> ServiceState:
+    def _low(self, share: float | None, agreed: float | None) -> str | None:
         if share is None:
-            return nagiosplugin.Ok
+            return None
         if not self.critical.match(share):
-            certain = agreed is not None and not self.critical.match(agreed)
-            return nagiosplugin.Critical if certain else nagiosplugin.Warn
-        return nagiosplugin.Ok if self.warning.match(share) else nagiosplugin.Warn
+            return ABSURD if agreed is not None and not self.critical.match(agreed) else LOW
+        return None if self.warning.match(share) else LOW
 
     @property
     def below_peak(self) -> bool:
@@ -103,7 +103,7 @@ class Review:
         if self.limit is None:
             return None
         wanted = [self.limit]
-        if orphan_limit.fault(self.limit) or self.orphans_state != nagiosplugin.Ok:
+        if orphan_limit.fault(self.limit) or self.orphans_low:
             wanted.append(self.defaults.orphans or 0)
         if self.below_peak and self.peak:
             wanted.append(kernel_defaults.power_of_two(SAFETY * self.peak.orphans))
@@ -116,7 +116,7 @@ class Review:
         if self.recommended is not None and self.recommended != self.limit:
             found[MAX_ORPHANS] = (self.recommended,)
         default = self.defaults.levels(self.page)
-        if self.levels and default and (tcp_mem.fault(self.levels) or self.mem_state != nagiosplugin.Ok):
+        if self.levels and default and (tcp_mem.fault(self.levels) or self.mem_low):
             found[MEM] = tuple(default)
         return found
 

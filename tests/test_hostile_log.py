@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tcp_headroom import journal, kernel_messages, kmsg, log_file
+from tcp_headroom import journal, kernel_messages, kmsg, log_blocks, log_file
 from tcp_headroom.blind import Blind
 from tcp_headroom.clock import Clock
 from tcp_headroom.log_view import Event, View, Window
@@ -99,7 +99,7 @@ class TestFile:
         for path, content in ((log, data), (tmp_path / f"kern.log.1{ending}", sibling)):
             path.write_bytes(content)
             os.utime(path, (NOW, NOW))
-        sizes, log_file.BLOCK = log_file.BLOCK, block
+        sizes, log_blocks.BLOCK = log_blocks.BLOCK, block
         try:
             view = log_file.view(str(log), CLOCK, HOUR)
         except Blind as reason:
@@ -107,7 +107,7 @@ class TestFile:
         else:
             sane(view)
         finally:
-            log_file.BLOCK = sizes
+            log_blocks.BLOCK = sizes
             (tmp_path / f"kern.log.1{ending}").unlink()
 
     @given(
@@ -127,11 +127,11 @@ class TestFile:
         log = tmp_path / "kern.log"
         for block in (16, 100, 1 << 20):
             log.write_bytes(data)
-            sizes, log_file.BLOCK = log_file.BLOCK, block
+            sizes, log_blocks.BLOCK = log_blocks.BLOCK, block
             try:
                 assert sum(event.count for event in log_file.view(str(log), CLOCK, HOUR).events) == count
             finally:
-                log_file.BLOCK = sizes
+                log_blocks.BLOCK = sizes
 
     @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
     def test_damaged_archives(self, tmp_path: pathlib.Path, pack: Callable[[bytes], bytes]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tcp_headroom import log_file
+from tcp_headroom import log_blocks, log_file, log_rotation
 from tcp_headroom.blind import Blind
 from tcp_headroom.clock import Clock
 from tcp_headroom.log_view import SUPPRESSED, View, Window
@@ -95,7 +95,7 @@ def test_repetitions(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])
 def test_block_borders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     """Blocks that cut lines, and the pair of a line and its repetition, anywhere."""
-    monkeypatch.setattr(log_file, "BLOCK", block)
+    monkeypatch.setattr(log_blocks, "BLOCK", block)
     lines = []
     for ago in range(3000, 0, -10):
         lines += [
@@ -213,8 +213,8 @@ class TestRotation:
             write(log.parent / f"kern.log.{number}", b"", ago=number * 86400)
             os.chmod(log.parent / f"kern.log.{number}", 0)
         opened: list[str] = []
-        original = log_file._open
-        monkeypatch.setattr(log_file, "_open", lambda path: opened.append(os.path.basename(path)) or original(path))
+        original = log_blocks.opened
+        monkeypatch.setattr(log_blocks, "opened", lambda path: opened.append(os.path.basename(path)) or original(path))
         look(log)
         assert opened == ["kern.log", "kern.log.1"]
 
@@ -235,7 +235,7 @@ class TestRotation:
     def test_rotated_while_it_is_read(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """All files move on by one between the reading of the log and that of the first sibling."""
         write(log.parent / "kern.log.1", self.OLDER, ago=2000)
-        original = log_file._siblings
+        original = log_rotation.siblings
 
         def rotating(path: str) -> list[tuple[str, int]]:
             names = original(path)
@@ -245,7 +245,7 @@ class TestRotation:
                 write(log, quiet(1))
             return names
 
-        monkeypatch.setattr(log_file, "_siblings", rotating)
+        monkeypatch.setattr(log_rotation, "siblings", rotating)
         assert hits(look(log)) == 3
 
 

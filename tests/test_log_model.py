@@ -33,12 +33,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from conftest import Output
-from tcp_headroom import check_tcp_kernel_log, clock, kmsg, log_file
+from tcp_headroom import check_tcp_kernel_log, clock, kmsg, log_blocks
 
 STEPS = 10_000
 """Least number of steps of each model in one run of the tests."""
 
-BLOCK, LEAD = log_file.BLOCK, log_file.LEAD
+BLOCK, LEAD = log_blocks.BLOCK, log_blocks.LEAD
 """As they are; small ones bring the borders of blocks into small files."""
 
 WINDOWS = {"1h": 3600, "10m": 600}
@@ -104,14 +104,14 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    opened = log_file._open
+    opened = log_blocks.opened
 
     def opening(path: str) -> Any:
         World.opening()
         return opened(path)
 
     monkeypatch.setattr(clock, "read", World.clock)
-    monkeypatch.setattr(log_file, "_open", opening)
+    monkeypatch.setattr(log_blocks, "opened", opening)
     monkeypatch.setattr(kmsg, "read", lambda _path: World.ring)
     # What a power cut leaves behind is not the question here.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
@@ -217,14 +217,14 @@ class Files(RuleBasedStateMachine):
         World.now = float(calendar.timegm(start))
         World.monotonic = World.boottime = 30 * 86400.0
         self.style, self.dated, self.ending = style, dated, ending
-        log_file.BLOCK, log_file.LEAD = block, 900
+        log_blocks.BLOCK, log_blocks.LEAD = block, 900
         self.current: Real | None = Real("kern.log")
         self.writer = self.current
         self.descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._put(self._line("Linux version 6.1.0"), None)
 
     def teardown(self) -> None:
-        log_file.BLOCK, log_file.LEAD = BLOCK, LEAD
+        log_blocks.BLOCK, log_blocks.LEAD = BLOCK, LEAD
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
         shutil.rmtree(self.place)

@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import bz2
-import calendar
 import gzip
 import lzma
 import os
 import pathlib
-import time
 from collections.abc import Callable
 
 import pytest
 
+from logs import CLOCK, HIT, HOUR, MEMORY, NOW, OLD, hits, line, look, quiet, write
 from tcp_headroom import log_blocks, log_file, log_rotation
 from tcp_headroom.blind import Blind
-from tcp_headroom.clock import Clock
-from tcp_headroom.log_view import SUPPRESSED, View, Window
+from tcp_headroom.log_view import SUPPRESSED
 
-NOW = float(calendar.timegm((2026, 11, 22, 16, 0, 0)))
-CLOCK = Clock(NOW, 10 * 86400.0, 10 * 86400.0, "boot")
-HOUR = Window(NOW - 3600, NOW)
-HIT = "TCP: too many orphaned sockets"
-MEMORY = "TCP: out of memory -- consider tuning tcp_mem"
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-
-
-def line(ago: float, message: str = HIT, host: str = "web1", tag: str = "kernel:") -> bytes:
-    """A traditional syslog line of ``ago`` seconds before ``NOW``."""
-    return time.strftime("%b %e %H:%M:%S", time.gmtime(NOW - ago)).encode() + f" {host} {tag} {message}\n".encode()
-
-
-def quiet(ago: float) -> bytes:
-    return line(ago, "eth0: link is up")
-
-
-def write(path: pathlib.Path, data: bytes, ago: float = 0) -> pathlib.Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (NOW - ago, NOW - ago))
-    return path
-
-
-def look(path: pathlib.Path, window: Window = HOUR, host: str | None = None) -> View:
-    return log_file.view(str(path), CLOCK, window, host)
-
-
-def hits(view: View, cause: str = "orphans") -> int:
-    return sum(event.count for event in view.events if event.cause == cause)
-
-
-OLD = quiet(3 * 3600)
-"""A line from long before the window: the file reaches back over it."""
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 def test_hits_in_the_window(tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ compression.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import zlib
@@ -91,7 +92,27 @@ def backward(descriptor: int, size: int) -> Iterator[Block]:
             end = start - lead + cut
         else:
             tail = (data[lead:].lstrip(b"\0") + tail)[:LONGEST]
-            end = start
+            # Without a tail the block was nothing but NULs, so it may lie in a hole, which is asked only then.
+            end = start if tail else _over_hole(descriptor, start)
+
+
+def _over_hole(descriptor: int, end: int) -> int:
+    """From where on to read backwards instead of from ``end``: past the blocks that lie in a hole whole.
+
+    As many blocks are left out as would have been read as NULs, which yields nothing;
+    the first of the file never is. lseek(2) looks ahead only, so where the hole begins
+    is found by bisection. A file system that knows no holes says that all is data.
+    """
+    inside, outside = 0, (end - 1) // BLOCK + 1
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        try:
+            hole = os.lseek(descriptor, end - middle * BLOCK, os.SEEK_DATA) >= end
+        except OSError as error:
+            # Nothing but a hole up to the end of the file; anything else means that it cannot be told.
+            hole = error.errno == errno.ENXIO
+        inside, outside = (middle, outside) if hole else (inside, middle)
+    return end - inside * BLOCK
 
 
 def forward(file: IO[bytes], name: str) -> Iterator[Block]:

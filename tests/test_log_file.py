@@ -105,6 +105,23 @@ def test_foreign_bytes_between(tmp_path: pathlib.Path, spoilt: bytes) -> None:
     assert hits(look(log)) == 3
 
 
+class Listings:
+    """Lets something happen whenever the rotated files have been listed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        self.then: Callable[[int], object] = lambda number: None
+        siblings = log_rotation.siblings
+
+        def listing(path: str) -> list[tuple[float, str, int]]:
+            self.number += 1
+            found = siblings(path)
+            self.then(self.number)
+            return found
+
+        monkeypatch.setattr(log_rotation, "siblings", listing)
+
+
 class TestRotation:
     """A message counts once, whatever of its file exists at the moment."""
 
@@ -192,21 +209,48 @@ class TestRotation:
     def test_nothing_before(self, log: pathlib.Path) -> None:
         assert look(log).since == NOW - 2000
 
-    def test_rotated_while_it_is_read(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def listings(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Listings:
+        return Listings(monkeypatch)
+
+    def test_rotated_while_it_is_read(self, log: pathlib.Path, listings: Listings) -> None:
         """All files move on by one between the reading of the log and that of the first sibling."""
         write(log.parent / "kern.log.1", self.OLDER, ago=2000)
-        original = log_rotation.siblings
 
-        def rotating(path: str) -> list[tuple[str, int]]:
-            names = original(path)
-            if not (log.parent / "kern.log.2").exists():
+        def rotate(number: int) -> None:
+            if number == 1:
                 os.rename(log.parent / "kern.log.1", log.parent / "kern.log.2")
                 os.rename(log, log.parent / "kern.log.1")
                 write(log, quiet(1))
-            return names
 
-        monkeypatch.setattr(log_rotation, "siblings", rotating)
+        listings.then = rotate
         assert hits(look(log)) == 3
+
+    def test_written_to_while_it_is_read(self, log: pathlib.Path, listings: Listings) -> None:
+        """A daemon that goes on writing into the rotated file is no reason to list the files again and again."""
+        rotated = write(log.parent / "kern.log.1", quiet(2100), ago=2000)
+        listings.then = lambda number: os.utime(rotated, (NOW - 1000 + number, NOW - 1000 + number))
+        view = look(log)
+        assert (listings.number, hits(view), view.since) == (2, 1, NOW - 2100)
+        assert view.notes == ["hosts seen: web1"]
+
+    @pytest.mark.parametrize("times, listed, found, notes", [(1, 3, 3, 0), (2, 4, 3, 0), (3, 4, 1, 1), (1000, 4, 1, 1)])
+    def test_renamed_again_and_again(
+        self, log: pathlib.Path, listings: Listings, times: int, listed: int, found: int, notes: int
+    ) -> None:
+        """Followed three times, after which -v says what may be missing."""
+        write(log.parent / "kern.log.1", self.OLDER, ago=2000)
+
+        def rename(number: int) -> None:
+            if number <= times:
+                os.rename(log.parent / f"kern.log.{number}", log.parent / f"kern.log.{number + 1}")
+
+        listings.then = rename
+        view = look(log)
+        assert (listings.number, hits(view)) == (listed, found)
+        assert (view.since <= HOUR.start) == (found == 3)
+        again = f"the rotated files of {log} were renamed again and again while they were read"
+        assert [note for note in view.notes if "renamed" in note] == [again] * notes
 
 
 class TestHosts:

@@ -33,6 +33,8 @@ DEFAULTS = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog")
 
 SEARCHED = 64 << 20
 """How far back, in bytes, a kernel record is looked for where the window has none."""
+ATTEMPTS = 3
+"""How often the rotated files are read while each reading finds that they were renamed meanwhile."""
 NEIGHBOURS = 50
 """How many lines are tried for one with a stamp."""
 INFO = 6
@@ -83,12 +85,8 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
     except Blind:
         if not log_rotation.between(path, window.start):
             raise
-    # A rotation under the reader renames what was listed; listing again finds it.
-    listed: list[tuple[float, str, int]] = []
-    live_suffices = scan.done
-    while not live_suffices and listed != (siblings := log_rotation.siblings(path)):
-        listed = siblings
-        _read_siblings(siblings, seen, scan, notes)
+    if not scan.done:
+        _read_rotated(path, seen, scan, notes)
     _refuse_sightless(wording.path(path), scan)
     others = sorted(name for name in scan.hosts if name != host)
     if others:
@@ -104,6 +102,19 @@ def _refuse_sightless(shown: str, scan: Scan) -> None:
     newest = scan.newest
     if newest and newest.when and newest.when < scan.clock.booted and newest.host == os.uname().nodename:
         raise Blind(f"{shown} has had no line since this host was booted; look at syslog")
+
+
+def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+    """Read the rotated files; those in ``seen``, by device and inode, are not read again."""
+    listed: set[tuple[str, int]] = set()
+    for attempt in range(ATTEMPTS + 1):
+        siblings = log_rotation.siblings(path)
+        # A rotation under the reader renames what was listed; listing again finds it. Writing to one is no rotation.
+        if listed == (listed := {(name, inode) for _time, name, inode in siblings}):
+            return
+        if attempt < ATTEMPTS:
+            _read_siblings(siblings, seen, scan, notes)
+    notes.append(f"the rotated files of {wording.path(path)} were renamed again and again while they were read")
 
 
 def _read_siblings(

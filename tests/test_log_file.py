@@ -206,6 +206,16 @@ class TestRotation:
         assert view.since == NOW - 2000
         assert any("kern.log.1.zst is compressed in a way Python cannot read" in note for note in view.notes)
 
+    def test_and_still_ends_it_when_listed_again(self, log: pathlib.Path, listings: Listings) -> None:
+        """A rotation meanwhile does not connect what is older than the damaged file."""
+        write(log.parent / "kern.log.1.gz", gzip.compress(self.OLDER)[:-20], ago=2000)
+        write(log.parent / "kern.log.2.gz", gzip.compress(OLD + line(3000)), ago=2900)
+        listings.then = lambda number: write(log.parent / f"kern.log.{number + 2}.gz", b"", ago=5000 + number)
+        view = look(log)
+        assert listings.number == 4
+        assert view.since == NOW - 2000
+        assert sum("cannot be decompressed" in note for note in view.notes) == 1
+
     def test_nothing_before(self, log: pathlib.Path) -> None:
         assert look(log).since == NOW - 2000
 

@@ -105,7 +105,7 @@ def _refuse_sightless(shown: str, scan: Scan) -> None:
 
 
 def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
-    """Read the rotated files; those in ``seen``, by device and inode, are not read again."""
+    """Read the rotated files; those in ``seen``, by device and inode, have been read whole."""
     listed: set[tuple[str, int]] = set()
     for attempt in range(ATTEMPTS + 1):
         siblings = log_rotation.siblings(path)
@@ -136,14 +136,14 @@ def _read_siblings(
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) in seen:
                     continue
-                seen.add((status.st_dev, status.st_ino))
                 compressed = ending in log_blocks.COMPRESSED
                 blocks = (
                     log_blocks.forward(file, name) if compressed else log_blocks.backward(file.fileno(), status.st_size)
                 )
                 _read(blocks, status.st_mtime, scan, from_end=not compressed)
+                seen.add((status.st_dev, status.st_ino))
         except Blind as reason:
-            if os.path.lexists(name):
+            if os.path.lexists(name) and str(reason) not in notes:
                 notes.append(str(reason))
             # Whatever is older is not connected with what was seen.
             return

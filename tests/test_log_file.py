@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from logs import CLOCK, HIT, HOUR, MEMORY, NOW, OLD, hits, line, look, quiet, write
+from logs import CLOCK, HIT, HOUR, MEMORY, NOW, OLD, blocks_of, hits, line, look, quiet, write
 from tcp_headroom import log_blocks, log_file, log_rotation
 from tcp_headroom.blind import Blind
 from tcp_headroom.log_view import SUPPRESSED
@@ -94,6 +94,20 @@ def test_dmesg_output(tmp_path: pathlib.Path) -> None:
     assert hits(look(write(tmp_path / "dmesg.txt", lines))) == 0
     assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0")))) == 1
     assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0"), ago=3600))) == 0
+
+
+@pytest.mark.parametrize("block", [64, 150, 1 << 20])
+def test_compressed_dmesg_output(tmp_path: pathlib.Path, block: int) -> None:
+    """The newest line is the last of the file, however many blocks come before its own."""
+    write(tmp_path / "dmesg", b"")
+    lines = [b"[ %4d.000000] %s\n" % (uptime, b"eth0: up" if uptime % 1000 else HIT.encode()) for uptime in range(100, 9001, 100)]  # fmt: skip
+    unstamped = b"    a call trace\n" * 3
+    for name, pack in (("dmesg.1", bytes), ("dmesg.1.gz", gzip.compress)):
+        rotated = write(tmp_path / name, pack(b"".join(lines) + unstamped), ago=600)
+        with blocks_of(block):
+            view = look(tmp_path / "dmesg")
+        assert sorted(event.when for event in view.events) == [NOW - 600 - ago for ago in (3000, 2000, 1000, 0)]
+        rotated.unlink()
 
 
 @pytest.mark.parametrize(
@@ -205,6 +219,31 @@ class TestRotation:
         view = look(log)
         assert view.since == NOW - 2000
         assert any("kern.log.1.zst is compressed in a way Python cannot read" in note for note in view.notes)
+
+    @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+    @pytest.mark.parametrize("stamped", [True, False])
+    def test_damage_behind_the_first_block(self, log: pathlib.Path, keep: float, stamped: bool) -> None:
+        """Messages before it count, and are not held too old; the file counts as not seen."""
+        numbers = range(3000, 2000, -1)
+        texts = [OLD, *(line(ago, f"{HIT} {ago * ago}") for ago in numbers)]
+        if not stamped:
+            texts = [b"[ %4d.000000] %s\n" % (9000 - ago, HIT.encode()) for ago in numbers]
+        packed = gzip.compress(b"".join(texts))
+        write(log.parent / "kern.log.1.gz", packed[: int(len(packed) * keep)], ago=2000)
+        with blocks_of(1000):
+            view = look(log)
+        assert 100 < hits(view) < 1000
+        assert view.since == NOW - 2000
+        assert all(event.when >= NOW - 3000 for event in view.events)
+
+    def test_newest_line_of_a_compressed_file(self, log: pathlib.Path) -> None:
+        """Only its beginning is from before the boot, so the log is one that is written to."""
+        own = os.uname().nodename
+        write(log, b"")
+        texts = b"".join(line(ago * 3600, "eth0: up", host=own) for ago in range(300, 1, -1))
+        write(log.parent / "kern.log.1.gz", gzip.compress(texts), ago=7000)
+        with blocks_of(500):
+            assert look(log).events == []
 
     def test_and_still_ends_it_when_listed_again(self, log: pathlib.Path, listings: Listings) -> None:
         """A rotation meanwhile does not connect what is older than the damaged file."""

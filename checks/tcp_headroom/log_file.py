@@ -105,7 +105,7 @@ def _refuse_sightless(shown: str, scan: Scan) -> None:
 
 
 def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
-    """Read the rotated files; those in ``seen``, by device and inode, have been read whole."""
+    """Read the rotated files; those in ``seen``, by device and inode, have been read."""
     listed: set[tuple[str, int]] = set()
     for attempt in range(ATTEMPTS + 1):
         siblings = log_rotation.siblings(path)
@@ -136,11 +136,13 @@ def _read_siblings(
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) in seen:
                     continue
-                compressed = ending in log_blocks.COMPRESSED
-                blocks = (
-                    log_blocks.forward(file, name) if compressed else log_blocks.backward(file.fileno(), status.st_size)
-                )
-                _read(blocks, status.st_mtime, scan, from_end=not compressed)
+                if ending in log_blocks.COMPRESSED:
+                    uptime = _newest_uptime(log_blocks.forward(file, name), scan.clock.now)
+                    file.seek(0)
+                    zero = _uptime_zero(uptime, status.st_mtime, scan.clock)
+                    _read(log_blocks.forward(file, name), status.st_mtime, scan, zero)
+                else:
+                    _read(log_blocks.backward(file.fileno(), status.st_size), status.st_mtime, scan)
                 seen.add((status.st_dev, status.st_ino))
         except Blind as reason:
             if os.path.lexists(name) and str(reason) not in notes:
@@ -149,32 +151,40 @@ def _read_siblings(
             return
 
 
-def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True) -> None:
-    """Take in one file, last written at ``written``; ``from_end``: until it has no more to add."""
+def _read(blocks: Iterator[Block], written: float, scan: Scan, zero: float | None = None) -> None:
+    """Take in one file, last written at ``written``, from its end until it has no more to add.
+
+    ``zero``: when the uptime in its stamps was 0, for a file whose blocks come from its beginning on.
+    """
+    from_end = zero is None
     events: list[Event] = []
-    zero: float | None = None
+    newest: log_line.Line | None = None
+    since = scan.since
     reached = False
     searched = 0
     try:
         for block in blocks:
             if zero is None:
-                zero = _uptime_zero(block, written, scan.clock)
+                zero = _uptime_zero(_edges(block, scan.clock.now, 0.0)[1].uptime, written, scan.clock)
             first, last = _edges(block, scan.clock.now, zero)
-            if scan.newest is None:
-                scan.newest = last
+            if newest is None or not from_end:
+                newest = last
             if not (reached and from_end):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))
                 searched += len(block.data)
             if first.when is not None:
-                scan.since = min(scan.since, first.when)
+                since = min(since, first.when)
                 reached = reached or first.when < scan.window.start - SLACK
             if from_end and reached and (scan.info or searched > SEARCHED):
                 break
     finally:
+        # The messages before the place where a file is damaged count, but it has not been seen.
         scan.events = union(scan.events, events)
-        scan.reached = scan.reached or reached
+    scan.newest = scan.newest or newest
+    scan.since = since
+    scan.reached = scan.reached or reached
 
 
 def _lines(data: bytes, start: int, step: int) -> Iterator[bytes]:
@@ -204,13 +214,27 @@ def _edges(block: Block, now: float, zero: float) -> tuple[log_line.Line, log_li
     return edges[0], edges[1]
 
 
-def _uptime_zero(block: Block, written: float, clock: Clock) -> float:
-    """When the uptime in the stamps of this file was 0.
+def _newest_uptime(blocks: Iterator[Block], now: float) -> float | None:
+    """The last uptime of a file read from its beginning on; of one with dates no more than a block is read."""
+    newest = None
+    try:
+        for block in blocks:
+            uptime = _edges(block, now, 0.0)[1].uptime
+            if newest is None and uptime is None:
+                break
+            newest = newest if uptime is None else uptime
+    except Blind:
+        # The last that can be read makes messages look too young, never too old; reading them meets the damage again.
+        pass
+    return newest
+
+
+def _uptime_zero(uptime: float | None, written: float, clock: Clock) -> float:
+    """When the uptime in the stamps of a file was 0, by that of its newest line.
 
     A file of uptimes has no clock of its own: its newest line is taken to be as
     old as the file.
     """
-    uptime = _edges(block, clock.now, 0.0)[1].uptime
     return clock.of_uptime(0) if uptime is None else written - uptime
 
 

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import pathlib
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -34,6 +35,16 @@ def test_end_of_the_last_line(tmp_path: pathlib.Path, ending: bytes) -> None:
 def test_others_do_not_count(tmp_path: pathlib.Path) -> None:
     log = write(tmp_path / "syslog", OLD + line(9, f"Invalid user {HIT}", tag="sshd[1]:") + line(8, f"Product: {HIT}"))
     assert look(log).events == []
+
+
+@pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])
+@pytest.mark.parametrize("before", [b"", OLD], ids=["nothing", "a line"])
+def test_key_of_a_line_behind_a_hole(tmp_path: pathlib.Path, block: int, before: bytes) -> None:
+    """A message is known by the offset of its first byte behind the NULs, and by its stamp, however it is read."""
+    log = write(tmp_path / "kern.log", before + b"\0" * 700 + line(9) + quiet(8))
+    with blocks_of(block):
+        keys = [event.key for event in look(log).events]
+    assert keys == [f"at/{zlib.crc32(line(9)[:24]):x}/{len(before) + 700}"]
 
 
 def test_repetitions(tmp_path: pathlib.Path) -> None:
@@ -101,9 +112,9 @@ def test_compressed_dmesg_output(tmp_path: pathlib.Path, block: int) -> None:
     """The newest line is the last of the file, however many blocks come before its own."""
     write(tmp_path / "dmesg", b"")
     lines = [b"[ %4d.000000] %s\n" % (uptime, b"eth0: up" if uptime % 1000 else HIT.encode()) for uptime in range(100, 9001, 100)]  # fmt: skip
-    unstamped = b"    a call trace\n" * 3
+    lines[50:50] = [b"    a call trace\n"] * 60
     for name, pack in (("dmesg.1", bytes), ("dmesg.1.gz", gzip.compress)):
-        rotated = write(tmp_path / name, pack(b"".join(lines) + unstamped), ago=600)
+        rotated = write(tmp_path / name, pack(b"".join(lines)), ago=600)
         with blocks_of(block):
             view = look(tmp_path / "dmesg")
         assert sorted(event.when for event in view.events) == [NOW - 600 - ago for ago in (3000, 2000, 1000, 0)]

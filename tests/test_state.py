@@ -363,6 +363,37 @@ class TestHostile:
         assert not (seen.state.parent / "nowhere").exists()
         assert hits(check(seen, run)) == 2
 
+    @pytest.mark.parametrize("kind", ["file", "link", "hard link", "fifo"])
+    def test_put_there_before_the_new_file_is_made(
+        self, seen: Host, run: Run, target: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        """What comes in between the removal of an old file and the making of the new one is not written to."""
+        unlink = os.unlink
+        new = seen.state / "state.json.new"
+        before = seen.file.read_bytes()
+
+        def unlinked_and_taken(path: str, *, dir_fd: int | None = None) -> None:
+            try:
+                unlink(path, dir_fd=dir_fd)
+            finally:
+                if path == "state.json.new":
+                    if kind == "file":
+                        new.write_text("another's")
+                    elif kind == "link":
+                        new.symlink_to(target)
+                    elif kind == "hard link":
+                        os.link(target, new)
+                    else:
+                        os.mkfifo(new, 0o600)
+
+        monkeypatch.setattr(os, "unlink", unlinked_and_taken)
+        output = check(seen, run)
+        monkeypatch.undo()
+        assert hits(output) == 2
+        assert re.search(r"nothing is remembered between runs: .*File exists", output.text), output.text
+        assert seen.file.read_bytes() == before
+        assert kind != "file" or new.read_text() == "another's"
+
     @pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
     def test_no_file_in_place_of_the_file(self, seen: Host, run: Run, kind: str) -> None:
         seen.file.unlink()

@@ -48,7 +48,7 @@ class Block(namedtuple("Block", "offset lead data")):
 
 
 def opened(path: str) -> IO[bytes]:
-    """The file at ``path`` for reading. Raises ``Blind`` with the remedy for one that cannot be read or is not regular."""
+    """The regular file at ``path``, for reading. Raises ``Blind`` with the remedy for one that cannot be read."""
     shown = wording.path(path)
     try:
         # O_NONBLOCK: open() of a FIFO would wait for a writer.

@@ -1,9 +1,9 @@
 """The bytes of a log file in blocks of whole lines, from its end on or, if compressed, from its beginning.
 
 The file is untrusted: only regular files are opened (a symbolic link to one is
-followed), in blocks of bounded size, a line of megabytes included: of such a line
-the beginning is kept. NULs without a newline, the hole that a writer leaves behind
-whose file was truncated, stand before a line and are no part of it.
+followed) and read in blocks of bounded size; of a line of megabytes the beginning is
+kept. NULs at the beginning of a line, the hole that a writer leaves behind whose file
+was truncated, are no part of it, and cost nothing where the file system knows the hole.
 
 Offsets count decompressed bytes, so a line keeps its own through rename, copy and
 compression.

@@ -110,7 +110,8 @@ def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list
     for attempt in range(ATTEMPTS + 1):
         siblings = log_rotation.siblings(path)
         # A rotation under the reader renames what was listed; listing again finds it. Writing to one is no rotation.
-        if listed == (listed := {(name, inode) for _time, name, inode in siblings}):
+        before, listed = listed, {(name, inode) for _time, name, inode in siblings}
+        if listed == before:
             return
         if attempt < ATTEMPTS:
             _read_siblings(siblings, seen, scan, notes)

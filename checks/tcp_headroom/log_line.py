@@ -130,13 +130,14 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
 
 def _said(line: Line, message: bytes) -> Line:
     """``line`` with the kernel's message in it, one-line repetitions counted."""
-    repeated = _compiled(_REPEATED).match(message)
-    last = _compiled(_LAST_REPEATED).match(message)
-    if repeated:
-        line = line._replace(count=int(repeated[1]))
-        message = repeated[2]
-    elif last:
-        line = line._replace(repeats=int(last[1]))
+    if b"message repeated " in message:
+        repeated = _compiled(_REPEATED).match(message)
+        last = _compiled(_LAST_REPEATED).match(message)
+        if repeated:
+            line = line._replace(count=int(repeated[1]))
+            message = repeated[2]
+        elif last:
+            line = line._replace(repeats=int(last[1]))
     return line._replace(message=message.decode("utf-8", "replace").rstrip())
 
 

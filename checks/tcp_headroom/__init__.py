@@ -7,9 +7,10 @@ reading          ``procfs`` (any file below a /proc root), ``sysctl``
 parsing          ``sockstat``, ``netstat``, ``protocols``, ``orphan_limit``,
                  ``tcp_mem``: one kernel interface each, text in, typed value out
 the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
-                 ``log_file`` (three sources) with ``log_line`` (formats of a
-                 line), ``clock``; each source returns a ``log_view``, and
-                 ``kernel_log`` chooses between them
+                 ``log_file`` (three sources), the last with ``log_blocks`` (the
+                 bytes of a file), ``log_rotation`` (its older parts), ``log_line``
+                 (formats of a line); ``clock``; each source returns a
+                 ``log_view``, and ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
                  the log), ``abort_growth`` (the counter since then)
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import calendar
 import gzip
 import json
 import lzma
@@ -21,14 +20,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from logs import CLOCK, HOUR, NOW, blocks_of, look
 from tcp_headroom import journal, kernel_messages, kmsg, log_file
 from tcp_headroom.blind import Blind
-from tcp_headroom.clock import Clock
-from tcp_headroom.log_view import Event, View, Window
+from tcp_headroom.log_view import Event, View
 
-NOW = float(calendar.timegm((2026, 11, 22, 16, 0, 0)))
-CLOCK = Clock(NOW, 10 * 86400.0, 10 * 86400.0, "boot")
-HOUR = Window(NOW - 3600, NOW)
 HIT = b"2026-11-22T15:59:00Z web1 kernel: TCP: too many orphaned sockets\n"
 QUIET = b"2026-11-22T15:58:00Z web1 kernel: eth0: link is up\n"
 OLD = b"2026-11-20T15:58:00Z web1 kernel: eth0: link is up\n"
@@ -99,15 +95,14 @@ class TestFile:
         for path, content in ((log, data), (tmp_path / f"kern.log.1{ending}", sibling)):
             path.write_bytes(content)
             os.utime(path, (NOW, NOW))
-        sizes, log_file.BLOCK = log_file.BLOCK, block
         try:
-            view = log_file.view(str(log), CLOCK, HOUR)
+            with blocks_of(block):
+                view = look(log)
         except Blind as reason:
             assert str(reason)
         else:
             sane(view)
         finally:
-            log_file.BLOCK = sizes
             (tmp_path / f"kern.log.1{ending}").unlink()
 
     @given(
@@ -127,11 +122,8 @@ class TestFile:
         log = tmp_path / "kern.log"
         for block in (16, 100, 1 << 20):
             log.write_bytes(data)
-            sizes, log_file.BLOCK = log_file.BLOCK, block
-            try:
-                assert sum(event.count for event in log_file.view(str(log), CLOCK, HOUR).events) == count
-            finally:
-                log_file.BLOCK = sizes
+            with blocks_of(block):
+                assert sum(event.count for event in look(log).events) == count
 
     @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
     def test_damaged_archives(self, tmp_path: pathlib.Path, pack: Callable[[bytes], bytes]) -> None:
@@ -149,7 +141,7 @@ class TestFile:
                 archive = tmp_path / f"kern.log.1{ending}"
                 archive.write_bytes(spoilt)
                 os.utime(archive, (NOW, NOW))
-                view = log_file.view(str(log), CLOCK, HOUR)
+                view = look(log)
                 assert 1 <= sum(event.count for event in view.events) <= 51
 
     def test_middle_of_a_long_line_begins_none(self, tmp_path: pathlib.Path) -> None:
@@ -160,7 +152,7 @@ class TestFile:
             line = start + b"x" * (size - len(start)) + b"TCP: too many orphaned sockets\n"
             (tmp_path / "kern.log.1.gz").write_bytes(gzip.compress(line, 1))
             os.utime(tmp_path / "kern.log.1.gz", (NOW, NOW))
-            assert log_file.view(str(tmp_path / "kern.log"), CLOCK, HOUR).events == []
+            assert look(tmp_path / "kern.log").events == []
 
 
 class TestRing:

@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import bz2
-import calendar
 import gzip
 import lzma
 import os
 import pathlib
-import time
+import zlib
 from collections.abc import Callable
 
 import pytest
 
-from tcp_headroom import log_file
+from logs import CLOCK, HIT, HOUR, MEMORY, NOW, OLD, blocks_of, hits, line, look, quiet, write
+from tcp_headroom import log_blocks, log_file, log_rotation
 from tcp_headroom.blind import Blind
-from tcp_headroom.clock import Clock
-from tcp_headroom.log_view import SUPPRESSED, View, Window
+from tcp_headroom.log_view import SUPPRESSED
 
-NOW = float(calendar.timegm((2026, 11, 22, 16, 0, 0)))
-CLOCK = Clock(NOW, 10 * 86400.0, 10 * 86400.0, "boot")
-HOUR = Window(NOW - 3600, NOW)
-HIT = "TCP: too many orphaned sockets"
-MEMORY = "TCP: out of memory -- consider tuning tcp_mem"
-
-
-@pytest.fixture(autouse=True)
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-
-
-def line(ago: float, message: str = HIT, host: str = "web1", tag: str = "kernel:") -> bytes:
-    """A traditional syslog line of ``ago`` seconds before ``NOW``."""
-    return time.strftime("%b %e %H:%M:%S", time.gmtime(NOW - ago)).encode() + f" {host} {tag} {message}\n".encode()
-
-
-def quiet(ago: float) -> bytes:
-    return line(ago, "eth0: link is up")
-
-
-def write(path: pathlib.Path, data: bytes, ago: float = 0) -> pathlib.Path:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (NOW - ago, NOW - ago))
-    return path
-
-
-def look(path: pathlib.Path, window: Window = HOUR, host: str | None = None) -> View:
-    return log_file.view(str(path), CLOCK, window, host)
-
-
-def hits(view: View, cause: str = "orphans") -> int:
-    return sum(event.count for event in view.events if event.cause == cause)
-
-
-OLD = quiet(3 * 3600)
-"""A line from long before the window: the file reaches back over it."""
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 def test_hits_in_the_window(tmp_path: pathlib.Path) -> None:
@@ -74,6 +35,16 @@ def test_end_of_the_last_line(tmp_path: pathlib.Path, ending: bytes) -> None:
 def test_others_do_not_count(tmp_path: pathlib.Path) -> None:
     log = write(tmp_path / "syslog", OLD + line(9, f"Invalid user {HIT}", tag="sshd[1]:") + line(8, f"Product: {HIT}"))
     assert look(log).events == []
+
+
+@pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])
+@pytest.mark.parametrize("before", [b"", OLD], ids=["nothing", "a line"])
+def test_key_of_a_line_behind_a_hole(tmp_path: pathlib.Path, block: int, before: bytes) -> None:
+    """A message is known by the offset of its first byte behind the NULs, and by its stamp, however it is read."""
+    log = write(tmp_path / "kern.log", before + b"\0" * 700 + line(9) + quiet(8))
+    with blocks_of(block):
+        keys = [event.key for event in look(log).events]
+    assert keys == [f"at/{zlib.crc32(line(9)[:24]):x}/{len(before) + 700}"]
 
 
 def test_repetitions(tmp_path: pathlib.Path) -> None:
@@ -95,7 +66,7 @@ def test_repetitions(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("block", [64, 100, 333, 1 << 20])
 def test_block_borders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     """Blocks that cut lines, and the pair of a line and its repetition, anywhere."""
-    monkeypatch.setattr(log_file, "BLOCK", block)
+    monkeypatch.setattr(log_blocks, "BLOCK", block)
     lines = []
     for ago in range(3000, 0, -10):
         lines += [
@@ -136,6 +107,20 @@ def test_dmesg_output(tmp_path: pathlib.Path) -> None:
     assert hits(look(write(tmp_path / "dmesg.txt", lines.replace(b"100.0", b"4000.0"), ago=3600))) == 0
 
 
+@pytest.mark.parametrize("block", [64, 150, 1 << 20])
+def test_compressed_dmesg_output(tmp_path: pathlib.Path, block: int) -> None:
+    """The newest line is the last of the file, however many blocks come before its own."""
+    write(tmp_path / "dmesg", b"")
+    lines = [b"[ %4d.000000] %s\n" % (uptime, b"eth0: up" if uptime % 1000 else HIT.encode()) for uptime in range(100, 9001, 100)]  # fmt: skip
+    lines[50:50] = [b"    a call trace\n"] * 60
+    for name, pack in (("dmesg.1", bytes), ("dmesg.1.gz", gzip.compress)):
+        rotated = write(tmp_path / name, pack(b"".join(lines)), ago=600)
+        with blocks_of(block):
+            view = look(tmp_path / "dmesg")
+        assert sorted(event.when for event in view.events) == [NOW - 600 - ago for ago in (3000, 2000, 1000, 0)]
+        rotated.unlink()
+
+
 @pytest.mark.parametrize(
     "spoilt", [b"\xff\xfe\x80 broken \xc3\n", b"\0" * 5000, b"x" * 3_000_000 + b"\n", b"\n" * 1000]
 )
@@ -143,6 +128,23 @@ def test_foreign_bytes_between(tmp_path: pathlib.Path, spoilt: bytes) -> None:
     log = write(tmp_path / "kern.log", OLD + line(60) + spoilt + line(50) + spoilt + line(40).rstrip())
     # NULs without a newline stand before a line and are no part of it.
     assert hits(look(log)) == 3
+
+
+class Listings:
+    """Lets something happen whenever the rotated files have been listed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number = 0
+        self.then: Callable[[int], object] = lambda number: None
+        siblings = log_rotation.siblings
+
+        def listing(path: str) -> list[tuple[float, str, int]]:
+            self.number += 1
+            found = siblings(path)
+            self.then(self.number)
+            return found
+
+        monkeypatch.setattr(log_rotation, "siblings", listing)
 
 
 class TestRotation:
@@ -213,8 +215,8 @@ class TestRotation:
             write(log.parent / f"kern.log.{number}", b"", ago=number * 86400)
             os.chmod(log.parent / f"kern.log.{number}", 0)
         opened: list[str] = []
-        original = log_file._open
-        monkeypatch.setattr(log_file, "_open", lambda path: opened.append(os.path.basename(path)) or original(path))
+        original = log_blocks.opened
+        monkeypatch.setattr(log_blocks, "opened", lambda path: opened.append(os.path.basename(path)) or original(path))
         look(log)
         assert opened == ["kern.log", "kern.log.1"]
 
@@ -229,24 +231,86 @@ class TestRotation:
         assert view.since == NOW - 2000
         assert any("kern.log.1.zst is compressed in a way Python cannot read" in note for note in view.notes)
 
+    @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+    @pytest.mark.parametrize("stamped", [True, False])
+    def test_damage_behind_the_first_block(self, log: pathlib.Path, keep: float, stamped: bool) -> None:
+        """Messages before it count, and are not held too old; the file counts as not seen."""
+        numbers = range(3000, 2000, -1)
+        texts = [OLD, *(line(ago, f"{HIT} {ago * ago}") for ago in numbers)]
+        if not stamped:
+            texts = [b"[ %4d.000000] %s\n" % (9000 - ago, HIT.encode()) for ago in numbers]
+        packed = gzip.compress(b"".join(texts))
+        write(log.parent / "kern.log.1.gz", packed[: int(len(packed) * keep)], ago=2000)
+        with blocks_of(1000):
+            view = look(log)
+        assert 100 < hits(view) < 1000
+        assert view.since == NOW - 2000
+        assert all(event.when >= NOW - 3000 for event in view.events)
+
+    def test_newest_line_of_a_compressed_file(self, log: pathlib.Path) -> None:
+        """Only its beginning is from before the boot, so the log is one that is written to."""
+        own = os.uname().nodename
+        write(log, b"")
+        texts = b"".join(line(ago * 3600, "eth0: up", host=own) for ago in range(300, 1, -1))
+        write(log.parent / "kern.log.1.gz", gzip.compress(texts), ago=7000)
+        with blocks_of(500):
+            assert look(log).events == []
+
+    def test_and_still_ends_it_when_listed_again(self, log: pathlib.Path, listings: Listings) -> None:
+        """A rotation meanwhile does not connect what is older than the damaged file."""
+        write(log.parent / "kern.log.1.gz", gzip.compress(self.OLDER)[:-20], ago=2000)
+        write(log.parent / "kern.log.2.gz", gzip.compress(OLD + line(3000)), ago=2900)
+        listings.then = lambda number: write(log.parent / f"kern.log.{number + 2}.gz", b"", ago=5000 + number)
+        view = look(log)
+        assert listings.number == 4
+        assert view.since == NOW - 2000
+        assert sum("cannot be decompressed" in note for note in view.notes) == 1
+
     def test_nothing_before(self, log: pathlib.Path) -> None:
         assert look(log).since == NOW - 2000
 
-    def test_rotated_while_it_is_read(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def listings(self, log: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Listings:
+        return Listings(monkeypatch)
+
+    def test_rotated_while_it_is_read(self, log: pathlib.Path, listings: Listings) -> None:
         """All files move on by one between the reading of the log and that of the first sibling."""
         write(log.parent / "kern.log.1", self.OLDER, ago=2000)
-        original = log_file._siblings
 
-        def rotating(path: str) -> list[tuple[str, int]]:
-            names = original(path)
-            if not (log.parent / "kern.log.2").exists():
+        def rotate(number: int) -> None:
+            if number == 1:
                 os.rename(log.parent / "kern.log.1", log.parent / "kern.log.2")
                 os.rename(log, log.parent / "kern.log.1")
                 write(log, quiet(1))
-            return names
 
-        monkeypatch.setattr(log_file, "_siblings", rotating)
+        listings.then = rotate
         assert hits(look(log)) == 3
+
+    def test_written_to_while_it_is_read(self, log: pathlib.Path, listings: Listings) -> None:
+        """A daemon that goes on writing into the rotated file is no reason to list the files again and again."""
+        rotated = write(log.parent / "kern.log.1", quiet(2100), ago=2000)
+        listings.then = lambda number: os.utime(rotated, (NOW - 1000 + number, NOW - 1000 + number))
+        view = look(log)
+        assert (listings.number, hits(view), view.since) == (2, 1, NOW - 2100)
+        assert view.notes == ["hosts seen: web1"]
+
+    @pytest.mark.parametrize("times, listed, found, notes", [(1, 3, 3, 0), (2, 4, 3, 0), (3, 4, 1, 1), (1000, 4, 1, 1)])
+    def test_renamed_again_and_again(
+        self, log: pathlib.Path, listings: Listings, times: int, listed: int, found: int, notes: int
+    ) -> None:
+        """Followed three times, after which -v says what may be missing."""
+        write(log.parent / "kern.log.1", self.OLDER, ago=2000)
+
+        def rename(number: int) -> None:
+            if number <= times:
+                os.rename(log.parent / f"kern.log.{number}", log.parent / f"kern.log.{number + 1}")
+
+        listings.then = rename
+        view = look(log)
+        assert (listings.number, hits(view)) == (listed, found)
+        assert (view.since <= HOUR.start) == (found == 3)
+        again = f"the rotated files of {log} were renamed again and again while they were read"
+        assert [note for note in view.notes if "renamed" in note] == [again] * notes
 
 
 class TestHosts:

@@ -11,9 +11,10 @@ the limits       ``kernel_defaults`` (what the kernel would set by itself),
                  ``drift`` (running against persisted), ``limit_review`` (what is
                  to be said of both)
 the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
-                 ``log_file`` (three sources) with ``log_line`` (formats of a
-                 line), ``clock``; each source returns a ``log_view``, and
-                 ``kernel_log`` chooses between them
+                 ``log_file`` (three sources), the last with ``log_blocks`` (the
+                 bytes of a file), ``log_rotation`` (its older parts), ``log_line``
+                 (formats of a line); ``clock``; each source returns a
+                 ``log_view``, and ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
                  the log), ``abort_growth`` (the counter since then),
                  ``orphan_peak`` (the most orphans of each day)

@@ -1,10 +1,9 @@
 """A log file and its rotated siblings, read from the end as far as the window reaches.
 
-The file is untrusted: only regular files are read (a symbolic link to one is
-followed), in blocks of bounded size, a line of megabytes included. Blocks are
-searched for the few byte strings that every wanted line contains; only lines
-found so are parsed by ``log_line``, so the cost is that of the bytes inside the
-window, whatever the size of the file.
+The blocks of ``log_blocks`` are searched for the few byte strings that every wanted
+line contains; only lines found so are parsed by ``log_line``, so the cost is that of
+the bytes inside the window, whatever the size of the file. Where the file does not
+reach back over the window, what ``log_rotation`` lists is read on.
 
 A message is known by its stamp and its offset in the file. Both survive a rename,
 a copy and a compression, so what stands in ``kern.log``, ``kern.log.1`` and
@@ -14,55 +13,35 @@ a copy and a compression, so what stands in ``kern.log``, ``kern.log.1`` and
 from __future__ import annotations
 
 import os
-import re
-import stat
 import zlib
-from collections import namedtuple
 
-from tcp_headroom import kernel_messages, log_line, wording
+from tcp_headroom import kernel_messages, log_blocks, log_line, log_rotation, wording
 from tcp_headroom.blind import Blind
+from tcp_headroom.log_blocks import LONGEST
 from tcp_headroom.log_view import SLACK, Event, View, classify, union
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
 
     from tcp_headroom.clock import Clock
+    from tcp_headroom.log_blocks import Block
     from tcp_headroom.log_view import Window
 
 DEFAULTS = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog")
 """Tried in this order: what holds only the kernel's lines cannot be forged with logger."""
 
-BLOCK = 1 << 20
-"""Bytes read at a time."""
-LEAD = 8192
-"""Bytes before a block that are at hand for the line before its first."""
-LONGEST = 4096
-"""Bytes of a line that matter: stamp, tag and the beginning of the message."""
 SEARCHED = 64 << 20
 """How far back, in bytes, a kernel record is looked for where the window has none."""
+ATTEMPTS = 3
+"""How often the rotated files are read while each reading finds that they were renamed meanwhile."""
 NEIGHBOURS = 50
 """How many lines are tried for one with a stamp."""
 INFO = 6
 """The level of the family."""
 
-COMPRESSED = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "", ".lz4": ""}
-"""Module that reads a compressed sibling, empty where Python has none."""
-
 _REPEATED = b"last message repeated "
 """In the line that counts repetitions of the line before it, without saying what that was."""
-
-
-class Block(namedtuple("Block", "offset lead data")):
-    """Some whole lines of a file."""
-
-    __slots__ = ()
-    offset: int
-    """Where ``data`` begins in the file, in bytes, decompressed."""
-    lead: int
-    """How many bytes at the beginning of ``data`` belong to lines before the block."""
-    data: bytes
 
 
 class Scan:
@@ -99,19 +78,15 @@ def view(path: str, clock: Clock, window: Window, host: str | None = None) -> Vi
     notes: list[str] = []
     seen: set[tuple[int, int]] = set()
     try:
-        with _open(path) as file:
+        with log_blocks.opened(path) as file:
             status = os.fstat(file.fileno())
             seen.add((status.st_dev, status.st_ino))
-            _read(_backward(file.fileno(), status.st_size), status.st_mtime, scan)
+            _read(log_blocks.backward(file.fileno(), status.st_size), status.st_mtime, scan)
     except Blind:
-        if not _between(path, window):
+        if not log_rotation.between(path, window.start):
             raise
-    # A rotation under the reader renames what was listed; listing again finds it.
-    listed: list[tuple[float, str, int]] = []
-    live_suffices = scan.done
-    while not live_suffices and listed != (siblings := _siblings(path)):
-        listed = siblings
-        _read_siblings(siblings, seen, scan, notes)
+    if not scan.done:
+        _read_rotated(path, seen, scan, notes)
     _refuse_sightless(wording.path(path), scan)
     others = sorted(name for name in scan.hosts if name != host)
     if others:
@@ -129,56 +104,18 @@ def _refuse_sightless(shown: str, scan: Scan) -> None:
         raise Blind(f"{shown} has had no line since this host was booted; look at syslog")
 
 
-def _open(path: str) -> IO[bytes]:
-    shown = wording.path(path)
-    try:
-        # O_NONBLOCK: open() of a FIFO would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except PermissionError:
-        raise Blind(f"{shown} is not readable for this user; add it to the group of the file, often adm") from None
-    except OSError as error:
-        raise Blind(f"cannot open {shown}: {wording.clean(error.strerror or '')}") from None
-    except ValueError:
-        raise Blind(f"cannot open {shown}: not a valid path") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Blind(f"{shown} is not a regular file")
-    return os.fdopen(descriptor, "rb")
-
-
-def _between(path: str, window: Window) -> bool:
-    """Whether ``path`` was rotated away within the window and no line has made a new one since."""
-    try:
-        siblings = _siblings(path)
-        return not os.path.lexists(path) and bool(siblings) and siblings[0][0] >= window.start - SLACK
-    except ValueError:
-        return False
-
-
-def _siblings(path: str) -> list[tuple[float, str, int]]:
-    """Time, name and inode of the rotated forms of ``path``, newest first.
-
-    That is ``.1``, ``.2.gz`` and dateext names, beside it and in ``archive/``.
-    """
-    folder, name = os.path.split(os.path.realpath(path))
-    endings = "|".join(map(re.escape, COMPRESSED))
-    rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
-    found: list[tuple[float, str, int]] = []
-    for place in (folder, os.path.join(folder, "archive")):
-        try:
-            with os.scandir(place) as entries:
-                names = [entry for entry in entries if rotated.fullmatch(entry.name)]
-        except OSError:
-            continue
-        for entry in names:
-            try:
-                status = entry.stat()
-            except OSError:
-                # Gone since, or a link to nothing; that is no reason to pass over the others.
-                continue
-            if stat.S_ISREG(status.st_mode):
-                found.append((status.st_mtime, entry.path, status.st_ino))
-    return sorted(found, reverse=True)
+def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
+    """Read the rotated files; those in ``seen``, by device and inode, have been read."""
+    listed: set[tuple[str, int]] = set()
+    for attempt in range(ATTEMPTS + 1):
+        siblings = log_rotation.siblings(path)
+        # A rotation under the reader renames what was listed; listing again finds it. Writing to one is no rotation.
+        before, listed = listed, {(name, inode) for _time, name, inode in siblings}
+        if listed == before:
+            return
+        if attempt < ATTEMPTS:
+            _read_siblings(siblings, seen, scan, notes)
+    notes.append(f"the rotated files of {wording.path(path)} were renamed again and again while they were read")
 
 
 def _read_siblings(
@@ -193,126 +130,62 @@ def _read_siblings(
             continue
         stem, ending = os.path.splitext(name)
         # While it is being compressed, the complete file stands beside the incomplete one.
-        if ending in COMPRESSED and stem in names:
+        if ending in log_blocks.COMPRESSED and stem in names:
             continue
         try:
-            with _open(name) as file:
+            with log_blocks.opened(name) as file:
                 status = os.fstat(file.fileno())
                 if (status.st_dev, status.st_ino) in seen:
                     continue
+                if ending in log_blocks.COMPRESSED:
+                    uptime = _newest_uptime(log_blocks.forward(file, name), scan.clock.now)
+                    file.seek(0)
+                    zero = _uptime_zero(uptime, status.st_mtime, scan.clock)
+                    _read(log_blocks.forward(file, name), status.st_mtime, scan, zero)
+                else:
+                    _read(log_blocks.backward(file.fileno(), status.st_size), status.st_mtime, scan)
                 seen.add((status.st_dev, status.st_ino))
-                compressed = ending in COMPRESSED
-                blocks = _forward(file, name) if compressed else _backward(file.fileno(), status.st_size)
-                _read(blocks, status.st_mtime, scan, from_end=not compressed)
         except Blind as reason:
-            if os.path.lexists(name):
+            if os.path.lexists(name) and str(reason) not in notes:
                 notes.append(str(reason))
             # Whatever is older is not connected with what was seen.
             return
 
 
-def _backward(descriptor: int, size: int) -> Iterator[Block]:
-    """The blocks of a file from its end on, each with its lines in order."""
-    end = size
-    # The beginning of a line longer than a block, which goes with the block that it begins in.
-    tail = b""
-    while end > 0:
-        start = max(0, end - BLOCK)
-        lead = min(LEAD, start)
-        data = os.pread(descriptor, lead + end - start, start - lead)
-        if len(data) < lead + end - start:
-            # Truncated under the reader; what is gone stands in a rotated copy, if anywhere.
-            tail = b""
-        if not start:
-            yield Block(0, 0, data + tail)
-            return
-        cut = data.find(b"\n", lead) + 1
-        if data[lead : lead + 1] == b"\0":
-            # The hole that a writer leaves behind whose file was truncated: a line begins after it.
-            cut = len(data) - len(data[lead:].lstrip(b"\0"))
-        if cut and (cut < len(data) or tail):
-            yield Block(start - lead + cut, cut, data + tail)
-            tail = b""
-        if 0 < cut < len(data):
-            # The next block ends with the line that this one cuts; joining its pieces would copy both blocks.
-            end = start - lead + cut
-        else:
-            tail = (data[lead:].lstrip(b"\0") + tail)[:LONGEST]
-            end = start
+def _read(blocks: Iterator[Block], written: float, scan: Scan, zero: float | None = None) -> None:
+    """Take in one file, last written at ``written``, from its end until it has no more to add.
 
-
-def _forward(file: IO[bytes], name: str) -> Iterator[Block]:
-    """The blocks of a compressed file from its beginning on. Raises ``Blind`` for a damaged one."""
-    from importlib import import_module
-
-    shown = wording.path(name)
-    module = COMPRESSED[os.path.splitext(name)[1]]
-    if not module:
-        raise Blind(f"{shown} is compressed in a way Python cannot read")
-    try:
-        codec = import_module(module)
-    except ImportError:
-        raise Blind(f"{shown} cannot be read: this Python has no module {module}") from None
-    damaged: tuple[type[BaseException], ...] = (
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        getattr(codec, "LZMAError", OSError),
-    )
-    offset = 0
-    lead = rest = b""
-    inside = False
-    try:
-        with codec.open(file, "rb") as stream:
-            while True:
-                data = stream.read(BLOCK)
-                text = rest + data
-                cut = text.rfind(b"\n") + 1 if data else len(text)
-                if not cut:
-                    # A line of megabytes: its beginning is what matters.
-                    cut = len(text) if len(text) >= 2 * BLOCK else 0
-                if cut:
-                    # What goes on with such a line is the beginning of none.
-                    begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
-                    if begin < cut:
-                        yield Block(offset + begin, len(lead), lead + text[begin:cut])
-                    inside = not text.endswith(b"\n", 0, cut)
-                    offset += cut
-                    lead = b"" if inside else text[:cut][-LEAD:]
-                rest = text[cut:]
-                if not data:
-                    return
-    except damaged as error:
-        raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
-
-
-def _read(blocks: Iterator[Block], written: float, scan: Scan, from_end: bool = True) -> None:
-    """Take in one file, last written at ``written``; ``from_end``: until it has no more to add."""
+    ``zero``: when the uptime in its stamps was 0, for a file whose blocks come from its beginning on.
+    """
+    from_end = zero is None
     events: list[Event] = []
-    zero: float | None = None
+    newest: log_line.Line | None = None
+    since = scan.since
     reached = False
     searched = 0
     try:
         for block in blocks:
             if zero is None:
-                zero = _uptime_zero(block, written, scan.clock)
+                zero = _uptime_zero(_edges(block, scan.clock.now, 0.0)[1].uptime, written, scan.clock)
             first, last = _edges(block, scan.clock.now, zero)
-            if scan.newest is None:
-                scan.newest = last
+            if newest is None or not from_end:
+                newest = last
             if not (reached and from_end):
                 events += _events(block, written, zero, scan)
             if not scan.info:
                 _look_for_kernel(block, zero, scan, (first, last))
                 searched += len(block.data)
             if first.when is not None:
-                scan.since = min(scan.since, first.when)
+                since = min(since, first.when)
                 reached = reached or first.when < scan.window.start - SLACK
             if from_end and reached and (scan.info or searched > SEARCHED):
                 break
     finally:
+        # The messages before the place where a file is damaged count, but it has not been seen.
         scan.events = union(scan.events, events)
-        scan.reached = scan.reached or reached
+    scan.newest = scan.newest or newest
+    scan.since = since
+    scan.reached = scan.reached or reached
 
 
 def _lines(data: bytes, start: int, step: int) -> Iterator[bytes]:
@@ -342,13 +215,27 @@ def _edges(block: Block, now: float, zero: float) -> tuple[log_line.Line, log_li
     return edges[0], edges[1]
 
 
-def _uptime_zero(block: Block, written: float, clock: Clock) -> float:
-    """When the uptime in the stamps of this file was 0.
+def _newest_uptime(blocks: Iterator[Block], now: float) -> float | None:
+    """The last uptime of a file read from its beginning on; of one with dates no more than a block is read."""
+    newest = None
+    try:
+        for block in blocks:
+            uptime = _edges(block, now, 0.0)[1].uptime
+            if newest is None and uptime is None:
+                break
+            newest = newest if uptime is None else uptime
+    except Blind:
+        # The last that can be read makes messages look too young, never too old; reading them meets the damage again.
+        pass
+    return newest
+
+
+def _uptime_zero(uptime: float | None, written: float, clock: Clock) -> float:
+    """When the uptime in the stamps of a file was 0, by that of its newest line.
 
     A file of uptimes has no clock of its own: its newest line is taken to be as
     old as the file.
     """
-    uptime = _edges(block, clock.now, 0.0)[1].uptime
     return clock.of_uptime(0) if uptime is None else written - uptime
 
 

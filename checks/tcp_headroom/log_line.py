@@ -10,6 +10,7 @@ never makes it so.
 from __future__ import annotations
 
 import calendar
+import functools
 import re
 import time
 from collections import namedtuple
@@ -26,7 +27,7 @@ _MONTH = b"(?P<month>" + b"|".join(_MONTHS) + b")"
 _CLOCK = rb"(?P<clock>[0-2][0-9]:[0-5][0-9]:[0-6][0-9])"
 _UPTIME = rb"\[ *(?P<uptime>[0-9]{1,10}\.[0-9]{1,9})\]"
 
-_STAMP = re.compile(
+_STAMP = (
     rb"[\0 ]*(?:<(?P<pri>[0-9]{1,3})>)?(?:(?P<version>1) )?"
     rb"(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?"
     rb"(?:"
@@ -36,28 +37,32 @@ _STAMP = re.compile(
     rb"|(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock3>[0-2][0-9]:[0-5][0-9]:[0-6][0-9])"
     rb"(?:(?P<comma>[.,])(?P<fraction>[0-9]{1,9}))?(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?"
     rb"|" + _UPTIME + rb"(?:\[ *[TC][0-9]+\])?"
-    rb")",
+    rb")"
 )
 
 _HOST = rb"(?![a-z0-9]+\.(?:" + b"|".join(_LEVELS) + rb") )(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
 _TAG = rb"kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>[a-z]+):? ?)?"
 _PRINTK = rb"(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]+\])? ?)?"
 
-_SPEAKER = re.compile(
+_SPEAKER = (
     rb" (?:" + _HOST + rb" )?(?:(?P<facility>[a-z0-9]+)\.(?P<level>[a-z]+) )?"
-    rb"(?:" + _TAG + _PRINTK + rb"|(?=last message repeated))(?P<message>.*)",
-    re.DOTALL,
+    rb"(?:" + _TAG + _PRINTK + rb"|(?=last message repeated))(?P<message>.*)"
 )
-_SPEAKER_5424 = re.compile(
-    rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ (?:-|\[[^\]]*\])(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK + rb"(?P<message>.*)",
-    re.DOTALL,
+_SPEAKER_5424 = (
+    rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ (?:-|\[[^\]]*\])(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK + rb"(?P<message>.*)"
 )
-_SPEAKER_UNSTAMPED = re.compile(rb"[\0 ]*" + _TAG + _PRINTK + rb"(?P<message>.*)", re.DOTALL)
+_SPEAKER_UNSTAMPED = rb"[\0 ]*" + _TAG + _PRINTK + rb"(?P<message>.*)"
 
-_REPEATED = re.compile(rb"message repeated ([0-9]{1,9}) times: \[ ?" + _PRINTK + rb"(.*?)\]?\s*\Z", re.DOTALL)
-_LAST_REPEATED = re.compile(rb"last message repeated ([0-9]{1,9}) times?\b")
+_REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?" + _PRINTK + rb"(.*?)\]?\s*\Z"
+_LAST_REPEATED = rb"last message repeated ([0-9]{1,9}) times?\b"
 
 _DAY = 86400
+
+
+# Compiled at the first line that needs it: no log needs all, and one that cannot be opened needs none.
+@functools.lru_cache(maxsize=None)
+def _compiled(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern, re.DOTALL)
 
 
 class Line(namedtuple("Line", "when host level message count repeats uptime")):
@@ -95,9 +100,9 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
         text = record.text if record.from_kernel else None
         seconds = record.usec / 1e6
         return NOTHING._replace(when=uptime_zero + seconds, level=record.priority % 8, message=text, uptime=seconds)
-    stamp = _STAMP.match(line)
+    stamp = _compiled(_STAMP).match(line)
     if not stamp:
-        speaker = _SPEAKER_UNSTAMPED.match(line)
+        speaker = _compiled(_SPEAKER_UNSTAMPED).match(line)
         if speaker:
             return _said(NOTHING, speaker["message"])
         # Without stamp and tag only a message of the family itself is known for the kernel's.
@@ -110,7 +115,7 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
         # dmesg: nothing but the message follows.
         found = {"host": None, "message": rest.removeprefix(b" ")}
     else:
-        speaker = (_SPEAKER_5424.match(rest) if stamp["date"] else None) or _SPEAKER.match(rest)
+        speaker = (_compiled(_SPEAKER_5424).match(rest) if stamp["date"] else None) or _compiled(_SPEAKER).match(rest)
         if not speaker:
             return silent
         found = speaker.groupdict()
@@ -125,13 +130,14 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
 
 def _said(line: Line, message: bytes) -> Line:
     """``line`` with the kernel's message in it, one-line repetitions counted."""
-    repeated = _REPEATED.match(message)
-    last = _LAST_REPEATED.match(message)
-    if repeated:
-        line = line._replace(count=int(repeated[1]))
-        message = repeated[2]
-    elif last:
-        line = line._replace(repeats=int(last[1]))
+    if b"message repeated " in message:
+        repeated = _compiled(_REPEATED).match(message)
+        last = _compiled(_LAST_REPEATED).match(message)
+        if repeated:
+            line = line._replace(count=int(repeated[1]))
+            message = repeated[2]
+        elif last:
+            line = line._replace(repeats=int(last[1]))
     return line._replace(message=message.decode("utf-8", "replace").rstrip())
 
 

@@ -15,6 +15,7 @@ from tcp_headroom.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD
 ORPHANS, MEM = sysctl_files.NAMES
 D = "/etc/sysctl.d"
 CONF = "/etc/sysctl.conf"
+BOTH = f"{MEM} = 1 2 3\n{ORPHANS} = 7\n"
 
 
 @pytest.fixture
@@ -189,6 +190,14 @@ def test_a_credential(name: str, tree: pathlib.Path) -> None:
     assert read(tree).blind == [doubt]
 
 
+def test_ufw(tree: pathlib.Path) -> None:
+    plant(tree, {"/etc/ufw/sysctl.conf": "net/ipv4/tcp_syncookies=1\n", f"{D}/a.conf": BOTH})
+    assert read(tree).blind == []
+    plant(tree, {"/etc/ufw/sysctl.conf": "#\nnet/ipv4/tcp_mem=1 2 3\n"})
+    doubt = f"/etc/ufw/sysctl.conf line 2 sets {MEM}, and ufw applies it after boot if it is enabled"
+    assert read(tree).blind == [doubt]
+
+
 class TestCommandLine:
     @pytest.mark.parametrize(
         "text, value",
@@ -217,7 +226,9 @@ class TestCommandLine:
         cmdline = tree.parent / "proc/cmdline"
         cmdline.write_text(f"sysctl.{MEM}=7 sysctl.{ORPHANS}=8")
         plant(tree, {f"{D}/a.conf": f"{MEM}=1\n"})
-        assert sorted(said(read(tree))) == [f"{ORPHANS} = 8 ({cmdline}:1)", f"{MEM} = 1 ({D}/a.conf:1)"]
+        found = read(tree)
+        assert sorted(said(found)) == [f"{ORPHANS} = 8 ({cmdline}:1)", f"{MEM} = 1 ({D}/a.conf:1)"]
+        assert found.notes == [f"{cmdline} sets {MEM}, but {D}/a.conf does so later"]
 
     def test_it_matters_only_where_no_file_speaks(self, tree: pathlib.Path) -> None:
         cmdline = tree.parent / "proc/cmdline"

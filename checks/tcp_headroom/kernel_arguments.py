@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from tcp_headroom import procfs, wording
-from tcp_headroom.sysctl_rules import VALUE, Setting
+from tcp_headroom.sysctl_rules import Setting, folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def settings(root: str, names: Iterable[str]) -> dict[str, Setting]:
             break
         name = wanted.get(key[len("sysctl.") :].replace(".", "/")) if key[:7] in ("sysctl.", "sysctl/") else None
         if name and value:
-            value = " ".join(value.split())[:VALUE]
-            found[name] = Setting(name, value, wording.path(os.path.join(root, "cmdline")), 1)
+            found[name] = Setting(name, folded(value), wording.path(os.path.join(root, "cmdline")), 1)
     return found
 
 

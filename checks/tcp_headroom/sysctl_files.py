@@ -21,8 +21,10 @@ All of them read /run/sysctl.d, too, whose files hide others of the same name. I
 left out here, with a note: it is empty after a reboot, and what writes it anew
 would have to do so before the sysctls are set.
 
-Not seen: an initramfs with settings of its own, and whatever sets a sysctl later
-(a unit, a script, a container engine, an agent); ``tuned`` says what tuned would do.
+Not seen: an initramfs with settings of its own, /boot/sysctl.conf-* of SUSE, which
+comes before all files, and whatever sets a sysctl later (a unit, a script, an agent),
+but for ufw and ``tuned``. A value that the kernel refuses counts like any other here,
+while after procps and busybox, which write one after the other, the one before stays.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ NAMES = ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem")
 CONF = "/etc/sysctl.conf"
 DIRECTORIES = ("/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 VOLATILE = "/run/sysctl.d"
+UFW = "/etc/ufw/sysctl.conf"
+"""Applied by Ubuntu's firewall when it starts, with ``sysctl -p`` (IPT_SYSCTL in /etc/default/ufw)."""
 
 LIMIT = 1 << 20
 """Most bytes read of a file. No line of systemd's is longer (LONG_LINE_MAX, src/basic/fileio.h)."""
@@ -96,8 +100,8 @@ class _Doubts:
 def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -> Found:
     """What the next boot of the machine whose root is ``root`` does to the sysctls ``names``.
 
-    ``procfs`` is where its /proc is, for the command line of the kernel and,
-    where ``root`` is "/", the first process. Raises ``Blind`` if nothing tells what
+    ``procfs`` is where the /proc of that machine is, for the command line of the kernel
+    and, where ``root`` is "/", the first process. Raises ``Blind`` if nothing tells what
     applies sysctls at boot.
     """
     names = tuple(names)
@@ -114,17 +118,17 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
             notes += rules.notes
             notes += _passed_over(tree, tool, files, names)
         settings = rules.answer()
-        if len(settings) < len(names):
-            try:
-                settings = {**kernel_arguments.settings(procfs, names), **settings}
-            except Blind as error:
+        try:
+            early = kernel_arguments.settings(procfs, names)
+        except Blind as error:
+            early = {}
+            if len(settings) < len(names):
                 doubts.add(f"{error}, and it may set what no file sets")
-        for sentence in tuned.overrides(tree, names):
+        for name in (name for name in early if name in settings):
+            notes.append(f"{early[name].path} sets {name}, but {settings[name].path} does so later")
+        settings = {**early, **settings}
+        for sentence in _later(tree, tool, names):
             doubts.add(sentence)
-        if tool == SYSTEMD:
-            for path in _CREDENTIALS:
-                if init_system.exists(tree, path):
-                    doubts.add(f"{path} exists, a credential that systemd applies after all files; it is not read here")
         return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
 
 
@@ -209,6 +213,17 @@ def _feed(tree: host_root.Root, rules: Rules, files: list[str], doubts: _Doubts)
             doubts.add(f"{shown} was not read to its end: there are too many patterns", order)
 
 
+def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Sentences on what is set after the files, or may be."""
+    if tool == SYSTEMD:
+        for path in _CREDENTIALS:
+            if init_system.exists(tree, path):
+                yield f"{path} exists, a credential that systemd applies after all files; it is not read here"
+    for setting in _settings(tree, PROCPS, UFW, names):
+        yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    yield from tuned.overrides(tree, names)
+
+
 def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> Iterator[str]:
     """Sentences on settings in files that a boot does not read, though one may think so."""
     places = [(path, "is empty after a reboot", VOLATILE) for path in _conf(tree, VOLATILE, tool)]
@@ -220,13 +235,18 @@ def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple
         folder = "/usr/local/lib/sysctl.d"
         places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
     for path, why, what in places[:SENTENCES]:
-        rules = Rules(tool, names)
-        try:
-            rules.feed(0, wording.path(path), tree.read(path, LIMIT))
-        except OSError:
-            continue
-        for setting in rules.answer().values():
+        for setting in _settings(tree, tool, path, names):
             yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
+
+
+def _settings(tree: host_root.Root, tool: str, path: str, names: tuple[str, ...]) -> list[Setting]:
+    """What one file sets; nothing if it cannot be read."""
+    rules = Rules(tool, names)
+    try:
+        rules.feed(0, wording.path(path), tree.read(path, LIMIT))
+    except OSError:
+        return []
+    return list(rules.answer().values())
 
 
 def _leads_to(tree: host_root.Root, path: str) -> str | None:

@@ -57,7 +57,7 @@ class Setting(namedtuple("Setting", "name value path line")):
     name: str
     """With dots, as it was asked for."""
     value: str
-    """As written, white space folded to single blanks; foreign text, perhaps no number, perhaps empty."""
+    """As written, ``folded``; foreign text, perhaps no number, perhaps empty."""
     path: str
     """The file, seen from its root and fit to print; a link is not followed."""
     line: int
@@ -169,10 +169,18 @@ def parse(line: bytes, tool: str) -> tuple[str, str | None] | None:
     left = left.rstrip()
     if len(left) > KEY or left[:1].isspace():
         return None
-    value = b" ".join(right.split()).decode("utf-8", "replace")[:VALUE]
+    value = folded(right.strip().decode("utf-8", "replace"))
     if tool == BUSYBOX and not value:
         return None
     return normalised(left.decode("utf-8", "replace"), tool), value if assigned else None
+
+
+def folded(value: str) -> str:
+    """``value`` with single blanks for the white space that the kernel takes between numbers.
+
+    Those are blank, tab and newline (``proc_wspace_sep``, kernel/sysctl.c), not CR.
+    """
+    return " ".join(word for word in value.translate({9: " ", 10: " "}).split(" ") if word)[:VALUE]
 
 
 def normalised(key: str, tool: str) -> str:

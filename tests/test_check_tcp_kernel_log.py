@@ -15,7 +15,7 @@ import pytest
 
 import journals
 from conftest import FIXTURES, Output, Run
-from tcp_headroom import clock, kmsg
+from tcp_headroom import clock, kmsg, netstat
 
 NOW = float(calendar.timegm((2026, 11, 22, 16, 0, 0)))
 UPTIME = 10 * 86400.0
@@ -562,8 +562,6 @@ class TestCounter:
 
     @pytest.mark.parametrize("event", ["reboot", "wrap", "namespace", "future"])
     def test_what_is_no_growth(self, host: Host, event: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tcp_headroom import check_tcp_kernel_log
-
         options = ("--kmsg", "/dev/kmsg2")
         host.count(1000)
         host.check_ring(*options)
@@ -574,7 +572,7 @@ class TestCounter:
         elif event == "wrap":
             host.count(5)
         elif event == "namespace":
-            monkeypatch.setattr(check_tcp_kernel_log, "namespace", lambda root: "another")
+            monkeypatch.setattr(netstat, "namespace", lambda root: "another")
         else:
             host.sleep(-600)
         assert host.check_ring(*options).code == 0

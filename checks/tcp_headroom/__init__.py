@@ -12,6 +12,8 @@ the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
                  the log), ``abort_growth`` (the counter since then)
+the verdict      ``evidence`` (of all three, with ``beancounters``, the limits of
+                 OpenVZ), ``verdict`` (which case, and what to do); ``-v`` alone
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

@@ -178,6 +178,10 @@ def explanation(seen: Orphans) -> Iterator[str]:
         )
     for reason in seen.left_out:
         yield f"left out, aborts_on_memory: {reason}"
+    from tcp_headroom import evidence
+
+    memory = evidence.memory(seen.root)
+    yield evidence.conclusion(seen.root, memory, orphans=seen.orphans, limit=seen.limit)
 
 
 @plugin.guarded(NAME)

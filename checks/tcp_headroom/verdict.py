@@ -48,7 +48,11 @@ NEAR_PERCENT = 90
 """Of the maximum of tcp_mem: from here on ``check_tcp_mem`` is CRITICAL."""
 
 REASON = 180
-"""Longest reason quoted, in characters."""
+LONG_REASON = 260
+"""Longest reason quoted, in characters; the longer where it is the only one, with its remedy."""
+
+ROOM = 600
+"""Longest text of a shortage, in characters: what else is known gives way."""
 
 _VALUES = "check_tcp_limits -v tells what value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
@@ -139,23 +143,26 @@ def _shortage(found: Evidence) -> Verdict | None:
     parts, steps = [], []
     if factor == 1:
         parts.append(f"{_orphans(found)}: every socket that is closed is reset")
-        steps.append(f"raise net.ipv4.tcp_max_orphans ({_VALUES}), then {_FIND_CLOSER}")
+        steps.append(f"raise net.ipv4.tcp_max_orphans, then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
             f"{_orphans(found)}, above the half (2x): orphans with one penalty are reset, also those of a peer that "
             f"still answers but reads too slowly; {_left(found)} more, and every closed socket is"
         )
-        steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many ({_VALUES})")
+        steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many")
     if starved:
         parts.append(f"{_memory(found)}: {starved}")
-        steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there ({_VALUES})")
+        steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there")
     if not parts:
         return None
     if starved and factor == 4:
         parts.append(f"{_orphans(found)}, above the quarter (4x)")
     case = BOTH if len(steps) > 1 else MEMORY if starved else ORPHAN_LIMIT
-    rest = "".join(f"; {text}" for text in (_resets(found), _grants_text(found), _unread(found)) if text)
-    return Verdict(case, "; ".join(parts) + rest, "; for the memory, ".join(steps))
+    text = "; ".join(parts)
+    for more in (_resets(found), _grants_text(found), _unread(found)):
+        if more and len(text) + len(more) < ROOM:
+            text += f"; {more}"
+    return Verdict(case, text, f"{'; for the memory, '.join(steps)}; {_VALUES}")
 
 
 def _container(found: Evidence) -> Verdict | None:
@@ -234,17 +241,17 @@ def _healthy(found: Evidence) -> Verdict:
     now = f"{_orphans(found)}; {_memory(found)}"
     gaps = []
     if found.log.gap:
-        gaps.append(_quoted(found.log.gap))
+        gaps.append(_quoted(found.log.gap, LONG_REASON))
     elif found.log.swallowed:
         gaps.append(f"the rate limit swallowed {found.log.swallowed} messages, and nobody knows which")
     if isinstance(found.grants, Blind):
-        gaps.append(f"the limits of this container are unknown: {_quoted(found.grants)}")
+        gaps.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
     elif _refused_once(found):
         gaps.append(_refused_once(found))
     if not gaps:
         return Verdict(NOTHING, f"no shortage now, and none logged in the last {found.window}: {now}", "nothing to do")
     if found.counter.gap:
-        gaps.append(_quoted(found.counter.gap))
+        gaps.append(_quoted(found.counter.gap, 100))
         text = f"{now}; cannot say about the last {found.window}, because {', and '.join(gaps)}"
     else:
         text = (
@@ -388,5 +395,5 @@ def _invisible(found: Evidence) -> str:
     return f"{' and '.join(names)} cannot be seen from here" if names else ""
 
 
-def _quoted(reason: Blind | str) -> str:
-    return wording.clean(str(reason), REASON)
+def _quoted(reason: Blind | str, limit: int = REASON) -> str:
+    return wording.clean(str(reason), limit)

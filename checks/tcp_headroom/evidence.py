@@ -253,6 +253,8 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
         remembered = log_memory.Glance(None, None, str(remembered))
     seen = reader(lambda: kernel_log.look(asked, now, window, window).view)
     why = f"the kernel log is not readable: {seen.args[0]}" if isinstance(seen, Blind) else ""
+    if reader.over:
+        why = str(reader.over)
     view = log_memory.joined(remembered.memory, None if isinstance(seen, Blind) else seen, now, window)
     return log_of(view, window, why), counter_of(sample, remembered.watch, start, True, str(value), remembered.loss)
 

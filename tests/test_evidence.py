@@ -243,7 +243,7 @@ def test_time_out(host: Host, monkeypatch: pytest.MonkeyPatch, command: str, slo
     assert output.perfdata == quick.perfdata
     assert output.lines[:-2] == quick.lines[:-2]
     assert output.case == verdict.NO_SHORTAGE
-    assert "(containers), because the check gave up after 1s. Next" in output.verdict
+    assert ", because the check gave up after 1s. Next" in output.verdict
 
 
 def test_time_out_where_a_gauge_is_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,9 +47,6 @@ CASES = (
 NEAR_PERCENT = 90
 """Of the maximum of tcp_mem: from here on ``check_tcp_mem`` is CRITICAL."""
 
-REASON = 180
-LONG_REASON = 260
-"""Longest reason quoted, in characters; the longer where it is the only one, with its remedy."""
 
 ROOM = 600
 """Longest text of a shortage, in characters: what else is known gives way."""
@@ -239,24 +236,26 @@ def _past(found: Evidence) -> Verdict | None:
 
 def _healthy(found: Evidence) -> Verdict:
     now = f"{_orphans(found)}; {_memory(found)}"
-    gaps = []
+    gaps, own = [], []
     if found.log.gap:
-        gaps.append(_quoted(found.log.gap, LONG_REASON))
+        gaps.append(_quoted(found.log.gap, 260))
     elif found.log.swallowed:
         gaps.append(f"the rate limit swallowed {found.log.swallowed} messages, and nobody knows which")
-    if isinstance(found.grants, Blind):
-        gaps.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
+    if isinstance(found.grants, Blind) and str(found.grants) != found.log.gap:
+        own.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
     elif _refused_once(found):
-        gaps.append(_refused_once(found))
-    if not gaps:
+        own.append(_refused_once(found))
+    if not gaps and not own:
         return Verdict(NOTHING, f"no shortage now, and none logged in the last {found.window}: {now}", "nothing to do")
-    if found.counter.gap:
-        gaps.append(_quoted(found.counter.gap, 100))
-        text = f"{now}; cannot say about the last {found.window}, because {', and '.join(gaps)}"
+    if found.counter.gap and gaps:
+        own.append(_quoted(found.counter.gap, 100))
+    because = ", and ".join(dict.fromkeys(gaps + own))
+    if own:
+        text = f"{now}; cannot say about the last {found.window}, because {because}"
     else:
         text = (
             f"{now}; in this network namespace nothing was reset in the last {found.window}; cannot say about others "
-            f"(containers), because {', and '.join(gaps)}"
+            f"(containers), because {because}"
         )
     return Verdict(NO_SHORTAGE, text, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log")
 
@@ -395,5 +394,6 @@ def _invisible(found: Evidence) -> str:
     return f"{' and '.join(names)} cannot be seen from here" if names else ""
 
 
-def _quoted(reason: Blind | str, limit: int = REASON) -> str:
+def _quoted(reason: Blind | str, limit: int = 180) -> str:
+    """A reason in so many characters: several must fit in a line."""
     return wording.clean(str(reason), limit)

@@ -32,11 +32,6 @@ def test_unlimited() -> None:
     assert rows and rows[2] == Row("101", "tcprcvbuf", 360448, UNLIMITED, UNLIMITED, 0)
 
 
-@pytest.mark.parametrize("held, full", [(79, False), (80, True), (81, True)])
-def test_full(held: int, full: bool) -> None:
-    assert Row("1", "numtcpsock", held, 80, 90, 0).full == full
-
-
 def test_a_node_shows_all_containers() -> None:
     text = HEADER + "".join(
         f"  {uid}:  kmemsize 1 1 1 1 1\n        dummy 0 0 0 0 0\n        numtcpsock {uid} 2 3 4 5\n" for uid in (0, 101)

@@ -16,6 +16,7 @@ from conftest import COMMANDS, FIXTURES, Run
 from tcp_headroom import (
     beancounters,
     clock,
+    evidence,
     journal,
     kernel_log,
     kmsg,
@@ -26,6 +27,7 @@ from tcp_headroom import (
     state,
     verdict,
 )
+from tcp_headroom.log_view import SUPPRESSED, Event, View, Window
 
 GAUGES = ("check_tcp_orphans", "check_tcp_mem")
 ORPHAN = "TCP: too many orphaned sockets"
@@ -127,6 +129,21 @@ def test_hits_that_the_ring_has_lost_are_remembered(host: Host) -> None:
     host.sleep(600)
     host.wrap()
     assert "in the last 1h the log shows at least 1 reset (cause: 1 memory); by now" in host.agreed()
+
+
+def test_the_window_ends_where_it_begins() -> None:
+    """The log check reads further back where the growth of the counter reaches further back."""
+    window = Window(100.0, 200.0)
+    events = [
+        Event(when, cause, 2, "x") for when in (99.9, 100.0) for cause in ("orphans", "memory", "unclear", SUPPRESSED)
+    ]
+    assert evidence.log_of(View("x", events, 0.0, []), window, "") == evidence.Log(2, 2, 2, 2, "")
+
+
+def test_another_tree_is_not_remembered(run: Run) -> None:
+    for command in GAUGES:
+        run(command, "-v", "--procfs", "openvz/container-refused")
+    assert not os.path.exists(state.directory(None))
 
 
 def test_the_usage_checks_write_nothing(host: Host) -> None:

@@ -156,6 +156,8 @@ def test_every_case_is_in_the_table() -> None:
             {"levels": TcpMem(100, 500, 400), "orphans": 101},
             "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem to three rising page counts; check",
         ),
+        ({"levels": TcpMem(100, 500, 400), "orphans": 51}, "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem"),
+        ({"levels": TcpMem(100, 500, 400), "orphans": 50}, "set net.ipv4.tcp_mem to three rising page counts; check"),
         (
             {"levels": TcpMem(100, 500, 400), "pages": 401},
             "set net.ipv4.tcp_mem to three rising page counts, the last well above the 401 in use; check_tcp_limits -v",

@@ -56,11 +56,6 @@ class Row(namedtuple("Row", "uid resource held barrier limit failcnt")):
     """How often it was refused since the container started."""
 
     @property
-    def full(self) -> bool:
-        """Whether as much is held as the barrier grants, so that more is refused, or soon will be."""
-        return bool(self.held >= self.barrier)
-
-    @property
     def key(self) -> str:
         """What tells this row from others of the host."""
         return f"{self.uid} {self.resource}"

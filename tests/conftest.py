@@ -36,6 +36,20 @@ class Output(NamedTuple):
         return self.text.splitlines()
 
     @property
+    def verdict(self) -> str:
+        """The verdict of ``-v``: the last line, before the perfdata if there are any."""
+        lines = [line for line in self.lines if not line.startswith("| ")]
+        assert sum(line.startswith("Verdict: ") for line in lines) == 1
+        assert lines[-1].startswith("Verdict: ") and lines[-1].isprintable() and "|" not in lines[-1]
+        assert self.lines[-1] == lines[-1] or (self.lines[-2], self.lines[-1][:2]) == (lines[-1], "| ")
+        return lines[-1]
+
+    @property
+    def case(self) -> str:
+        """The case that the verdict names."""
+        return self.verdict.removeprefix("Verdict: ").partition(" - ")[0]
+
+    @property
     def perfdata(self) -> dict[str, str]:
         """The perfdata by label, each as printed after the equals sign."""
         _text, _bar, data = self.text.partition("| ")

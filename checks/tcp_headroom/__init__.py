@@ -22,6 +22,8 @@ after a reboot   ``sysctl_files`` (what sets a limit at boot, and where), with
                  ``host_root`` (a tree that nothing leads out of),
                  ``init_system`` (whose rules), ``sysctl_rules`` (the rules),
                  ``kernel_arguments``, ``tuned``
+the verdict      ``evidence`` (of all three, with ``beancounters``, the limits of
+                 OpenVZ), ``verdict`` (which case, and what to do); ``-v`` alone
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``, ``check_tcp_limits``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

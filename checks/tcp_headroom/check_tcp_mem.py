@@ -257,6 +257,15 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
     for reason in seen.left_out:
         yield f"left out, {reason}"
+    from tcp_headroom import evidence
+
+    yield evidence.conclusion(
+        seen.root,
+        evidence.memory(seen.root),
+        pages=seen.pages,
+        levels=seen.levels,
+        under_pressure=seen.pressure,
+    )
 
 
 @plugin.guarded(NAME)

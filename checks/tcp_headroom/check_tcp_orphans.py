@@ -203,6 +203,9 @@ def explanation(seen: Orphans) -> Iterator[str]:
         yield f"The peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
     for reason in seen.left_out:
         yield f"left out, {reason}"
+    from tcp_headroom import evidence
+
+    yield evidence.conclusion(seen.root, seen.state or None, orphans=seen.orphans, limit=seen.limit)
 
 
 @plugin.guarded(NAME)

@@ -20,17 +20,21 @@ MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
 
 
+class Hidden(Blind):
+    """A limit that exists, but cannot be seen from here: in a container, or with a part of /proc."""
+
+
 def read(root: str, name: str, override: str | None) -> str:
     """The text of the limit ``name`` below ``root``.
 
-    Raises ``Blind`` if it cannot be read, or if this is a child network
-    namespace, where it would mean nothing; the sentence then names ``override``,
-    the option that supplies the value instead, if there is one.
+    Raises ``Hidden`` if it is not there, or if this is a child network namespace,
+    where it would mean nothing, and ``Blind`` if it cannot be read; the sentence of
+    ``Hidden`` names ``override``, the option that supplies the value instead, if there is one.
     """
     instead = f" or give the limit with {override}" if override else ""
     ipv4 = os.path.join(root, os.path.dirname(MAX_ORPHANS))
     if os.path.isdir(ipv4) and not os.path.lexists(os.path.join(root, MAX_ORPHANS)):
-        raise Blind(
+        raise Hidden(
             f"this is a child network namespace (a container): {os.path.basename(name)} exists only "
             "in the namespace of the host, while usage is counted for the whole machine; "
             f"run the check on the host{instead}"
@@ -38,7 +42,7 @@ def read(root: str, name: str, override: str | None) -> str:
     try:
         return procfs.read(root, name)
     except procfs.Missing:
-        raise Blind(
+        raise Hidden(
             f"{wording.path(os.path.join(root, name))} does not exist: the sysctl tree is hidden "
             "(ProcSubset=pid in a systemd unit, a partial copy) or this is a child network "
             f"namespace (a container); lift that{',' if instead else ''}{instead}"

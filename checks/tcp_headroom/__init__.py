@@ -12,6 +12,8 @@ the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``kernel_log`` chooses between them
 between runs     ``state`` (the file), ``log_memory`` (what earlier runs saw of
                  the log), ``abort_growth`` (the counter since then)
+who holds them   ``sock_diag`` (the sockets, from the kernel), ``owners`` (by port,
+                 peer network and process); with ``-v`` only
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

@@ -43,6 +43,7 @@ def build_parser() -> plugin.Parser:
         type=limit,
         help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
+    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the orphans")
     return parser
 
 
@@ -60,9 +61,11 @@ def limit(text: str) -> int:
 class Orphans(nagiosplugin.Resource):
     """What the three files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: int | None) -> None:
+    def __init__(self, root: str, override: int | None, patience: float = 0) -> None:
         self.root = root
         self.override = override
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        self.patience = patience if root == "/proc" else 0
         self.orphans: int | None = None
         self.limit = override
         self.aborts: int | None = None
@@ -176,6 +179,10 @@ def explanation(seen: Orphans) -> Iterator[str]:
             f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it "
             "began, for this limit or for tcp_mem."
         )
+    if seen.patience:
+        from tcp_headroom import owners
+
+        yield from owners.of_orphans(seen.orphans, seen.patience)
     for reason in seen.left_out:
         yield f"left out, aborts_on_memory: {reason}"
 
@@ -184,7 +191,7 @@ def explanation(seen: Orphans) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Orphans(arguments.procfs, arguments.max_orphans)
+    seen = Orphans(arguments.procfs, arguments.max_orphans, 0 if arguments.no_owners else arguments.timeout / 4)
     warning = arguments.warning or nagiosplugin.Range("25")
     critical = arguments.critical or nagiosplugin.Range("50")
     plugin.run(

@@ -1,6 +1,7 @@
 """Makes real orphaned sockets, says so, keeps them until its standard input ends, and clears them away.
 
-    python3 orphans.py [--own-loopback] [--port PORT]... [--ipv6] [--by-server] [--closed N] COUNT
+    python3 orphans.py [--own-loopback] [--port PORT]... [--ipv6] [--by-server] [--closed N] [--small]
+        COUNT
 
 An orphan needs no rights: one side fills the buffers of another that does not
 read, and closes; its socket then waits in FIN_WAIT1 with unsent data. They vanish
@@ -10,6 +11,7 @@ at once when the other side closes with data unread, which resets the connection
 --port PORT     serve this port, not any; repeated: COUNT orphans of each
 --ipv6          connect to ::1
 --by-server     the server closes, not the client
+--small         with small send buffers, to make thousands
 --closed N      beside them N clients of each port that were closed in the ordinary way, in FIN_WAIT2: no orphans
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import resource
 import socket
 import struct
 import sys
@@ -75,6 +78,8 @@ def orphaned(options: argparse.Namespace, port: int) -> tuple[int, list[socket.s
     for number in range(options.count + options.closed):
         client = socket.socket(family)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        if options.small:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
         client.connect((address, port))
         accepted = server.accept()[0]
         if number >= options.count:
@@ -98,10 +103,13 @@ def main() -> None:
     parser.add_argument("--ipv6", action="store_true")
     parser.add_argument("--by-server", action="store_true")
     parser.add_argument("--closed", type=int, default=0)
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("count", type=int)
     options = parser.parse_args()
     if options.own_loopback:
         bring_up_loopback()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     made = [orphaned(options, port) for port in options.port or [0]]
     print(f"{options.count * len(made)} orphans", flush=True)
     sys.stdin.read()

@@ -132,12 +132,8 @@ class _Listing:
                 for some in sock_diag.dump(family, wanted, self.deadline, attribute):
                     yield family == socket.AF_INET, some
             except Blind as reason:
-                self.trouble(str(reason))
-
-    def trouble(self, text: str) -> None:
-        """Remember it, once."""
-        if text not in self.troubles:
-            self.troubles.append(text)
+                if str(reason) not in self.troubles:
+                    self.troubles.append(str(reason))
 
 
 def _ephemeral() -> tuple[bytes, bytes]:
@@ -151,10 +147,13 @@ def _orphans(total: int | None, deadline: float) -> Iterator[str]:
     low, high = _ephemeral()
     listening: set[bytes] = set()
     counts: dict[tuple[bytes, bool, int, bytes], int] = {}
-    probing = 0
-    for ipv4, sockets in listing.sockets((*ORPHANED, sock_diag.LISTEN)):
+    # A lower bound of the penalised ones: ICMP errors and lost routes (sk_err_soft) are not shown. Only the timer that
+    # probes a closed window (tcp_probe_timer, net/ipv4/tcp_timer.c) finds a socket silent; the other has just sent.
+    idle = 2 * sysctl.rto_max_ms(PROC)
+    penalised = 0
+    for ipv4, sockets in listing.sockets((*ORPHANED, sock_diag.LISTEN), sock_diag.INFO):
         crowded = len(counts) > NETWORKS
-        for state, timer, here, there, address, inode, _nothing in sockets:
+        for state, timer, here, there, address, inode, info in sockets:
             if state == sock_diag.LISTEN:
                 listening.add(here)
             elif not inode:
@@ -162,11 +161,16 @@ def _orphans(total: int | None, deadline: float) -> Iterator[str]:
                 network = b"" if crowded else address[:3] if ipv4 else _network(address)
                 key = (here if local else there, local, state, network)
                 counts[key] = counts.get(key, 0) + 1
-                probing += timer == sock_diag.PROBING
+                if timer == sock_diag.PROBING and sock_diag.silence(info) > idle:
+                    penalised += 1
     yield from _orphans_by_port(counts)
     seen = sum(counts.values())
-    if probing:
-        yield from _penalised(listing)
+    if penalised:
+        verb = "is" if penalised == 1 else "are"
+        yield (
+            f"at least {penalised} of them {verb} penalised now: the peer takes no data, and none was sent for "
+            f"{idle / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
+        )
     for trouble in listing.troubles:
         yield f"left out, owners{' of further orphans' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
@@ -196,27 +200,6 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def _penalised(listing: _Listing) -> Iterator[str]:
-    """A lower bound: ICMP errors and lost routes (``sk_err_soft``) are a penalty, too, but are not shown.
-
-    ``tcp_probe_timer`` (net/ipv4/tcp_timer.c) has ``tcp_out_of_resources`` ask whether
-    no data was sent for more than twice the longest timeout. The other timer that
-    asks has just sent some.
-    """
-    idle = 2 * sysctl.rto_max_ms(PROC)
-    count = 0
-    for _ipv4, sockets in listing.sockets(ORPHANED, sock_diag.INFO):
-        for _state, timer, _here, _there, _address, inode, info in sockets:
-            if timer == sock_diag.PROBING and not inode and sock_diag.silence(info) > idle:
-                count += 1
-    if count:
-        verb = "is" if count == 1 else "are"
-        yield (
-            f"at least {count} of them {verb} penalised now: the peer takes no data, and none was sent for {idle / 1000:g} s; "
-            "ICMP errors and lost routes cannot be seen from here"
-        )
-
-
 def _memory(total: int | None, deadline: float) -> Iterator[str]:
     listing = _Listing(deadline)
     low, high = _ephemeral()
@@ -229,7 +212,7 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
             if state == sock_diag.LISTEN:
                 listening.add(here)
                 continue
-            received, reserve, queued = sock_diag.charged(memory)
+            received, reserve, queued = sock_diag.charged(memory) if memory else (0, 0, 0)
             held = received + reserve + queued
             if held <= 0:
                 continue
@@ -248,7 +231,7 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
                 inodes[inode] = holding, held
     ranked = _largest({Service(*key): holding.held for key, holding in found.items()})
     named = {id(found[service]) for service, _held in ranked[:TOP]}
-    _find_processes({inode: where for inode, where in inodes.items() if id(where[0]) in named}, listing)
+    left_out = _find_processes({inode: where for inode, where in inodes.items() if id(where[0]) in named}, deadline)
     seen = sum(held for _service, held in ranked)
     whole = max(total or 0, seen)
     for service, held in ranked[:TOP]:
@@ -264,6 +247,8 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
         rest = sum(held for _service, held in ranked[TOP:])
         share = wording.percent(100 * rest / whole)
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.size(rest)}, {share}"
+    if left_out:
+        yield f"left out, processes: {left_out}"
     for trouble in listing.troubles:
         yield f"left out, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
@@ -271,8 +256,10 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
         yield f"{more}: in {ELSEWHERE}, in the kernel's reserve for each CPU, or come and gone"
 
 
-def _find_processes(wanted: dict[int, tuple[Holding, int]], listing: _Listing) -> None:
+def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
     """Add the processes that hold ``wanted`` inodes to their holdings, each inode to one process.
+
+    Returns why some could not be found, if so.
 
     Reading a link below ``/proc/PID/fd`` takes the rights of ptrace, and asks no file system.
     """
@@ -280,10 +267,9 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], listing: _Listing) -
     pids = sorted(filter(str.isdigit, os.listdir(PROC)), key=int) if wanted else []
     for pid in pids:
         if not wanted:
-            return
-        if time.monotonic() > listing.deadline:
-            listing.trouble("the time was over while looking for the processes; allow more with -t")
-            return
+            break
+        if time.monotonic() > deadline:
+            return "gave up, as the time for it was over; allow more with -t"
         try:
             folder = os.open(f"{PROC}/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:
@@ -298,9 +284,8 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], listing: _Listing) -
         finally:
             os.close(folder)
     if wanted and unreadable:
-        listing.trouble(
-            f"{unreadable} of the processes cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
-        )
+        return f"{unreadable} cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+    return ""
 
 
 def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Plain, as hundreds of thousands are made in a second. Ports have two bytes in network
     order, addresses 16, of which 4 count for IPv4. The inode is what ``/proc/PID/fd``
     shows, and 0 when no process holds the socket: closed, or not yet accepted. The
-    attribute is empty if the kernel did not send it. A mini-socket of TIME_WAIT is never
+    attribute, ``MEMORY`` or ``INFO``, is empty if the kernel did not send it. A mini-socket of TIME_WAIT is never
     among them, although the kernel lists those that came from FIN_WAIT2 as FIN_WAIT2.
     """
 
@@ -80,6 +80,8 @@ _DATAGRAM = 64 << 10
 _SKMEMINFO = struct.Struct("=i12xii")
 # linux/tcp.h: eight bytes of flags and nine __u32 before tcpi_last_data_sent.
 _LAST_DATA_SENT = struct.Struct("=44xI")
+_NEEDED = {MEMORY: _SKMEMINFO.size, INFO: _LAST_DATA_SENT.size}
+"""How much of an attribute is handed on; one that has less, in an old kernel, is as good as none."""
 
 
 class Incomplete(Blind):
@@ -87,7 +89,7 @@ class Incomplete(Blind):
 
 
 def charged(memory: bytes) -> tuple[int, int, int]:
-    """Bytes of ``mem`` in sockstat that are a socket's, from its attribute ``MEMORY``; zeros without it.
+    """Bytes of ``mem`` in sockstat that are a socket's, from its attribute ``MEMORY``, which must not be empty.
 
     They are held by its receive queue, by its reserve, and by its send queue.
     ``__sk_mem_raise_allocated`` (net/core/sock.c) adds to ``mem`` when the reserve,
@@ -97,22 +99,16 @@ def charged(memory: bytes) -> tuple[int, int, int]:
     (``sk_wmem_alloc``), the backlog and option memory are not charged.
     ``sk_get_meminfo`` fills the array; ``ss -m`` calls the three r, f and w.
     """
-    if len(memory) < _SKMEMINFO.size:
-        return 0, 0, 0
-    received, reserve, queued = _SKMEMINFO.unpack_from(memory)
-    return received, reserve, queued
+    return _SKMEMINFO.unpack(memory)
 
 
 def silence(info: bytes) -> int:
-    """Milliseconds since a socket last sent data, from its attribute ``INFO``; 0 without it.
+    """Milliseconds since a socket last sent data, from its attribute ``INFO``; 0 if that is empty.
 
     ``tcpi_last_data_sent``, the time since ``lsndtime``, which ``tcp_get_info``
     (net/ipv4/tcp.c) fills in every state but LISTEN; window probes do not count.
     """
-    if len(info) < _LAST_DATA_SENT.size:
-        return 0
-    (milliseconds,) = _LAST_DATA_SENT.unpack_from(info)
-    return int(milliseconds)
+    return int(_LAST_DATA_SENT.unpack(info)[0]) if info else 0
 
 
 def dump(
@@ -208,13 +204,14 @@ def _alike(data: bytes, attribute: int) -> Iterable[Socket] | None:
 
 
 def _find(data: bytes, at: int, end: int, wanted: int) -> tuple[int, int]:
-    """Where the value of an attribute begins and ends; twice the same place if it is not there."""
+    """Where the part of an attribute that is needed begins and ends; twice the same place if it is not there."""
     while wanted and end - at >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if length < _ATTRIBUTE.size or length > end - at:
             break
         if kind & 0x3FFF == wanted:
-            return at + _ATTRIBUTE.size, at + length
+            at += _ATTRIBUTE.size
+            return at, at + (_NEEDED[wanted] if length - _ATTRIBUTE.size >= _NEEDED[wanted] else 0)
         at += (length + 3) & ~3
     return at, at
 

@@ -230,8 +230,10 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
             elif not full:
                 inodes[inode] = holding, held
     ranked = _largest({Service(*key): holding.held for key, holding in found.items()})
-    named = {id(found[service]) for service, _held in ranked[:TOP]}
-    left_out = _find_processes({inode: where for inode, where in inodes.items() if id(where[0]) in named}, deadline)
+    if ranked[TOP:]:
+        named = {id(found[service]) for service, _held in ranked[:TOP]}
+        inodes = {inode: where for inode, where in inodes.items() if id(where[0]) in named}
+    left_out = _find_processes(inodes, deadline)
     seen = sum(held for _service, held in ranked)
     whole = max(total or 0, seen)
     for service, held in ranked[:TOP]:
@@ -289,10 +291,9 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
 
 
 def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> None:
-    descriptors = os.listdir(folder)
-    step = -(-len(descriptors) // DESCRIPTORS) or 1
+    descriptors, step = _descriptors(folder, pid)
     name = ""
-    for descriptor in descriptors[::step]:
+    for descriptor in descriptors:
         try:
             link = os.readlink(descriptor, dir_fd=folder)
         except OSError:  # Closed in between.
@@ -303,6 +304,25 @@ def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) ->
             if holding:
                 name = name or ("about " if step > 1 else "") + _name(pid)
                 holding.add(name, held * step)
+
+
+def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:
+    """The descriptors to look at, and for how many each stands.
+
+    To list thousands takes the kernel longer than to read the links that are needed.
+    ``st_size`` is their number since 6.2, and 0 before; FDSize is that of the table.
+    """
+    if not 0 < os.fstat(folder).st_size <= DESCRIPTORS:
+        try:
+            status = procfs.read(PROC, f"{pid}/status")
+            size = procfs.integer(status.partition("\nFDSize:")[2].partition("\n")[0].strip())
+        except (Blind, ValueError):
+            size = 0
+        if size > DESCRIPTORS:
+            # Odd, as a proxy's descriptors come in pairs.
+            step = -(-size // DESCRIPTORS) | 1
+            return map(str, range(0, size, step)), step
+    return os.listdir(folder), 1
 
 
 def _name(pid: str) -> str:

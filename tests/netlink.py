@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import socket
@@ -9,8 +10,6 @@ import struct
 from collections.abc import Iterable, Iterator
 
 import pytest
-
-REAL = socket.socket
 
 
 def header(length: int, kind: int, flags: int = 2, sequence: int = 1) -> bytes:
@@ -53,7 +52,7 @@ def memory(received: int, reserve: int, queued: int) -> bytes:
 
 
 class Kernel:
-    """In place of ``socket.socket``; each call is a new socket, with the next of the answers."""
+    """In place of ``_socket.socket``; each call is a new socket, with the next of the answers."""
 
     def __init__(self, *answers: Iterable[bytes], sender: object = (0, 0), says: int = 0) -> None:
         self.answers = list(answers)
@@ -65,13 +64,10 @@ class Kernel:
 
     def __call__(self, *arguments: object) -> Kernel:
         self.current: Iterator[bytes] = iter(self.answers[min(len(self.asked), len(self.answers) - 1)])
-        return self
-
-    def __enter__(self) -> Kernel:
         self.open += 1
         return self
 
-    def __exit__(self, *reason: object) -> None:
+    def close(self) -> None:
         self.open -= 1
 
     def settimeout(self, seconds: float) -> None:
@@ -112,12 +108,12 @@ class Losing(Kernel):
             raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS)) from None
 
 
-class Silent(socket.socket):
+class Silent(_socket.socket):
     """A netlink socket of the real kernel, which is never asked and so never answers."""
 
-    def sendto(self, *arguments: object) -> int:  # type: ignore[override]
+    def sendto(self, *arguments: object) -> int:
         return 0
 
 
 def install(monkeypatch: pytest.MonkeyPatch, kernel: object) -> None:
-    monkeypatch.setattr("tcp_headroom.sock_diag.socket.socket", kernel)
+    monkeypatch.setattr("tcp_headroom.sock_diag._socket.socket", kernel)

@@ -164,6 +164,14 @@ def test_processes_of_others(
     ]
 
 
+def test_processes_cannot_be_listed(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
+    monkeypatch.setattr(owners, "PROC", "/nonexistent/proc")
+    install(monkeypatch, Kernel([HELD[1], done()], [done()]))
+    assert owners.of_memory(None, 5)[1:] == [
+        "left out, processes: cannot list /nonexistent/proc: No such file or directory"
+    ]
+
+
 def test_no_time_for_processes(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     install(monkeypatch, Kernel([b"".join(HELD), done()], [done()]))
     real = os.listdir

@@ -14,8 +14,8 @@ are judged count the whole machine; the difference is said.
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import time
 from collections import namedtuple
 
@@ -82,6 +82,8 @@ class Service(namedtuple("Service", "port local")):
 class Holding:
     """The memory of one service, in bytes, and who has it."""
 
+    __slots__ = ("sockets", "received", "reserve", "queued", "holders")
+
     def __init__(self) -> None:
         self.sockets = 0
         self.received = 0
@@ -127,10 +129,10 @@ class _Listing:
     def sockets(self, states: Iterable[int], attribute: int = 0) -> Iterator[tuple[bool, Iterable[sock_diag.Socket]]]:
         """Whether these are IPv4, and some sockets."""
         wanted = tuple(states)
-        for family in (socket.AF_INET, socket.AF_INET6):
+        for family in (_socket.AF_INET, _socket.AF_INET6):
             try:
                 for some in sock_diag.dump(family, wanted, self.deadline, attribute):
-                    yield family == socket.AF_INET, some
+                    yield family == _socket.AF_INET, some
             except Blind as reason:
                 if str(reason) not in self.troubles:
                     self.troubles.append(str(reason))
@@ -151,17 +153,19 @@ def _orphans(total: int | None, deadline: float) -> Iterator[str]:
     # probes a closed window (tcp_probe_timer, net/ipv4/tcp_timer.c) finds a socket silent; the other has just sent.
     idle = 2 * sysctl.rto_max_ms(PROC)
     penalised = 0
+    # In the loops over sockets, names that are looked up once show in the time.
+    listen, probing, silence = sock_diag.LISTEN, sock_diag.PROBING, sock_diag.silence
     for ipv4, sockets in listing.sockets((*ORPHANED, sock_diag.LISTEN), sock_diag.INFO):
         crowded = len(counts) > NETWORKS
         for state, timer, here, there, address, inode, info in sockets:
-            if state == sock_diag.LISTEN:
+            if state == listen:
                 listening.add(here)
             elif not inode:
                 local = here < low or here > high or here in listening
                 network = b"" if crowded else address[:3] if ipv4 else _network(address)
                 key = (here if local else there, local, state, network)
                 counts[key] = counts.get(key, 0) + 1
-                if timer == sock_diag.PROBING and sock_diag.silence(info) > idle:
+                if timer == probing and silence(info) > idle:
                     penalised += 1
     yield from _orphans_by_port(counts)
     seen = sum(counts.values())
@@ -206,13 +210,14 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
     listening: set[bytes] = set()
     found: dict[tuple[bytes, bool], Holding] = {}
     inodes: dict[int, tuple[Holding, int]] = {}
+    listen, charged = sock_diag.LISTEN, sock_diag.charged
     for _ipv4, sockets in listing.sockets((*CHARGED, sock_diag.LISTEN), sock_diag.MEMORY):
         full = len(inodes) > INODES
         for state, _timer, here, there, _address, inode, memory in sockets:
-            if state == sock_diag.LISTEN:
+            if state == listen:
                 listening.add(here)
                 continue
-            received, reserve, queued = sock_diag.charged(memory) if memory else (0, 0, 0)
+            received, reserve, queued = charged(memory) if memory else (0, 0, 0)
             held = received + reserve + queued
             if held <= 0:
                 continue
@@ -266,7 +271,10 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
     Reading a link below ``/proc/PID/fd`` takes the rights of ptrace, and asks no file system.
     """
     unreadable = 0
-    pids = sorted(filter(str.isdigit, os.listdir(PROC)), key=int) if wanted else []
+    try:
+        pids = sorted(filter(str.isdigit, os.listdir(PROC)), key=int) if wanted else []
+    except OSError as error:
+        return f"cannot list {PROC}: {wording.clean(error.strerror or str(error))}"
     for pid in pids:
         if not wanted:
             break
@@ -347,4 +355,4 @@ def _shown(network: bytes) -> str:
         return "further networks"
     if len(network) == 3:
         return ".".join(map(str, network)) + ".0/24"
-    return socket.inet_ntop(socket.AF_INET6, network + bytes(8)) + "/64"
+    return _socket.inet_ntop(_socket.AF_INET6, network + bytes(8)) + "/64"

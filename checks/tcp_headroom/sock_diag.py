@@ -12,9 +12,9 @@ dump with ``Blind``, and an answer that never comes with ``Incomplete``.
 
 from __future__ import annotations
 
+import _socket  # what the module socket wraps; making its enumerations takes as long as listing 3000 sockets
 import errno
 import os
-import socket
 import struct
 import time
 
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     among them, although the kernel lists those that came from FIN_WAIT2 as FIN_WAIT2.
     """
 
-ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = range(
-    1, 12
-)
+ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT = range(1, 7)
+CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = range(8, 12)
 """States, as in include/net/tcp_states.h; those that ``/proc/net/tcp`` prints."""
 
 PROBING = 4
@@ -108,7 +107,8 @@ def silence(info: bytes) -> int:
     ``tcpi_last_data_sent``, the time since ``lsndtime``, which ``tcp_get_info``
     (net/ipv4/tcp.c) fills in every state but LISTEN; window probes do not count.
     """
-    return int(_LAST_DATA_SENT.unpack(info)[0]) if info else 0
+    milliseconds: int = _LAST_DATA_SENT.unpack(info)[0] if info else 0
+    return milliseconds
 
 
 def dump(
@@ -121,26 +121,29 @@ def dump(
     """
     request = _REQUEST.pack(
         _REQUEST.size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, _SEQUENCE, 0,
-        family, socket.IPPROTO_TCP, 1 << (attribute - 1) if attribute else 0, sum(1 << state for state in states),
+        family, _socket.IPPROTO_TCP, 1 << (attribute - 1) if attribute else 0, sum(1 << state for state in states),
     )  # fmt: skip
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        try:
             kernel.settimeout(_left(deadline))
             kernel.sendto(request, (0, 0))
             yield from _answers(kernel, attribute, deadline)
-    except socket.timeout:
+        finally:
+            kernel.close()
+    except _socket.timeout:
         raise _gave_up() from None
     except OSError as error:
         raise _refused(error.errno or 0) from None
 
 
-def _answers(kernel: socket.socket, attribute: int, deadline: float) -> Generator[Iterable[Socket], None, None]:
+def _answers(kernel: _socket.socket, attribute: int, deadline: float) -> Generator[Iterable[Socket], None, None]:
     buffer = memoryview(bytearray(_DATAGRAM))
     interrupted = done = False
     while not done:
         kernel.settimeout(_left(deadline))
         # With MSG_TRUNC the size is that of the datagram, even where there was no room for it.
-        size, sender = kernel.recvfrom_into(buffer, _DATAGRAM, socket.MSG_TRUNC)
+        size, sender = kernel.recvfrom_into(buffer, _DATAGRAM, _socket.MSG_TRUNC)
         if not isinstance(sender, tuple) or sender[0] != 0:
             raise Blind("sock_diag: an answer did not come from the kernel")
         if size > _DATAGRAM:

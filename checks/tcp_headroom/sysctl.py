@@ -71,4 +71,4 @@ def ephemeral_ports(root: str) -> range:
         low, high = (procfs.integer(word) for word in procfs.read(root, LOCAL_PORTS).split())
     except (Blind, ValueError):
         low, high = 32768, 60999
-    return range(max(0, low), min(high, 65535) + 1)
+    return range(max(0, min(low, 65535)), max(0, min(high, 65535)) + 1)

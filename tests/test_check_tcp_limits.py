@@ -313,9 +313,11 @@ class TestDrift:
             ("net.ipv4.tcp_mem = 294912 393216 589825\n", 1, 1),
             ("net.ipv4.tcp_mem = 1\n", 1, 1),
             ("net.ipv4.tcp_mem = 1 2 3\nnet.ipv4.tcp_max_orphans = 5\n", 1, 2),
-            # What the kernel would refuse changes nothing.
+            # What the kernel would refuse changes nothing, what it ignores neither.
             ("net.ipv4.tcp_max_orphans = many\n", 0, 0),
             ("net.ipv4.tcp_max_orphans = 131072 1\n", 0, 0),
+            ("net.ipv4.tcp_mem = 294912 393216 589824 # as ever\n", 0, 0),
+            ("net.ipv4.tcp_mem = 294912 5 x\n", 1, 1),
         ],
     )
     def test_files(self, host: Host, file: str, code: int, count: int) -> None:
@@ -432,14 +434,15 @@ class TestNotSeen:
 
 
 @pytest.mark.parametrize(
-    "text, numbers",
+    "text, count, numbers",
     [
-        ("1", (1,)), ("-5", (-5,)), ("0x1F 010 9", (31, 8, 9)), ("0", (0,)), ("", None), ("x", None), ("1.5", None),
-        ("1 x", None), ("08", None), ("1_0", None), ("٣", None), ("9" * 21, None), ("0x", None), ("--1", None),
+        ("1", 1, (1,)), ("-5", 1, (-5,)), ("-5 1 1", 3, ()), ("0x1F 010 9", 3, (31, 8, 9)), ("0", 1, (0,)), ("", 1, ()),
+        ("x", 1, ()), ("1.5", 1, ()), ("1 x", 3, (1,)), ("1 2 3 # x", 3, (1, 2, 3)), ("7 8", 1, (7,)), ("08", 1, ()),
+        ("1_0", 1, ()), ("٣", 1, ()), ("9" * 21, 1, ()), ("0x", 1, ()), ("--1", 1, ()), ("5\r", 1, ()),
     ],
 )  # fmt: skip
-def test_numbers_as_the_kernel_reads_them(text: str, numbers: tuple[int, ...] | None) -> None:
-    assert drift.numbers(text) == numbers
+def test_numbers_as_the_kernel_reads_them(text: str, count: int, numbers: tuple[int, ...]) -> None:
+    assert drift.numbers(text, count) == numbers
 
 
 WORDS = st.lists(st.one_of(st.integers(-(2**63), 2**64).map(str), st.text(max_size=3)), max_size=4)

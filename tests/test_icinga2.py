@@ -23,11 +23,12 @@ SOFT, HARD = 0, 1
 
 EVERY_OPTION: dict[str, dict[str, Any]] = {
     "tcp_orphans": {
-        "warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7,
+        "warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7, "no_owners": True,
         "peak_days": 3, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_mem": {
         "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
+        "no_owners": True,
     },
     "tcp_kernel_log": {
         "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h",

@@ -24,6 +24,8 @@ after a reboot   ``sysctl_files`` (what sets a limit at boot, and where), with
                  ``kernel_arguments``, ``tuned``
 the verdict      ``evidence`` (of all three, with ``beancounters``, the limits of
                  OpenVZ), ``verdict`` (which case, and what to do); ``-v`` alone
+who holds them   ``sock_diag`` (the sockets, from the kernel), ``owners`` (by port,
+                 peer network and process); with ``-v`` only
 judging, wording ``check_tcp_orphans``, ``check_tcp_mem``,
                  ``check_tcp_kernel_log``, ``check_tcp_limits``: one command each
 shared           ``plugin`` (what every command does alike), ``wording`` (foreign

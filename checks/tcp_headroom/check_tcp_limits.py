@@ -300,7 +300,7 @@ def explanation(seen: Limits) -> Iterator[str]:
             f"{wording.size(max(0, review.levels.max) * review.page)}; the memory is {wording.size(memory.known)}"
         )
     for name, setting in sorted((review.settings or {}).items()):
-        refused = "" if drift.numbers(setting.value) else ", which the kernel refuses"
+        refused = "" if drift.numbers(setting.value, 1) else ", which the kernel refuses"
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
     for one in review.drifts:
         if not one.setting:

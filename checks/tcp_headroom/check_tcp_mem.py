@@ -62,6 +62,7 @@ def build_parser() -> plugin.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
     return parser
 
 
@@ -81,9 +82,11 @@ def levels(text: str) -> tcp_mem.TcpMem:
 class Memory(nagiosplugin.Resource):
     """What the files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: tcp_mem.TcpMem | None) -> None:
+    def __init__(self, root: str, override: tcp_mem.TcpMem | None, patience: float = 0) -> None:
         self.root = root
         self.override = override
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        self.patience = patience if root == "/proc" else 0
         self.levels = override
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(root, self.page)
@@ -255,6 +258,10 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
+    if seen.patience:
+        from tcp_headroom import owners
+
+        yield from owners.of_memory(seen.bytes, seen.patience)
     for reason in seen.left_out:
         yield f"left out, {reason}"
     from tcp_headroom import evidence
@@ -272,7 +279,7 @@ def explanation(seen: Memory) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Memory(arguments.procfs, arguments.tcp_mem)
+    seen = Memory(arguments.procfs, arguments.tcp_mem, 0 if arguments.no_owners else arguments.timeout / 4)
     plugin.run(
         NAME,
         arguments,

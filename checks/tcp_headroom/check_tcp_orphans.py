@@ -44,6 +44,7 @@ def build_parser() -> plugin.Parser:
         type=limit,
         help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
+    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the orphans")
     orphan_peak.add_option(parser)
     state.add_options(parser)
     return parser
@@ -67,6 +68,8 @@ class Orphans(nagiosplugin.Resource):
         self.arguments = arguments
         self.root: str = arguments.procfs
         self.override: int | None = arguments.max_orphans
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.orphans: int | None = None
         self.limit: int | None = self.override
         self.aborts: int | None = None
@@ -197,6 +200,10 @@ def explanation(seen: Orphans) -> Iterator[str]:
             f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it "
             "began, for this limit or for tcp_mem."
         )
+    if seen.patience:
+        from tcp_headroom import owners
+
+        yield from owners.of_orphans(seen.orphans, seen.patience)
     peak = seen.peak
     if peak:
         span = wording.count(seen.arguments.peak_days, "day")

@@ -32,20 +32,22 @@ class Drift(namedtuple("Drift", "name running boot setting")):
     """The line that says so; None where it is the kernel's default."""
 
 
-def numbers(text: str) -> tuple[int, ...] | None:
-    """The numbers of a setting as the kernel reads them; None for what it would refuse.
+def numbers(text: str, count: int) -> tuple[int, ...]:
+    """What a kernel takes of ``text`` for a setting of ``count`` numbers; nothing if it refuses the first.
 
-    As in C, ``0x10`` and ``010`` are 16 and 8 (``proc_get_long``, kernel/sysctl.c). Fewer
-    numbers than the setting has change the first ones only.
+    It stops at the first word that is no number, having set those before, and ignores
+    what follows the last it needs (measured). As in C, ``0x10`` and ``010`` are 16 and
+    8 (``proc_get_long``, kernel/sysctl.c). Of several numbers none may be negative: ``tcp_mem``
+    is unsigned (``proc_doulongvec_minmax``).
     """
     found = []
-    for word in text.split():
-        match = re.fullmatch(r"-?(?:(0[xX][0-9a-fA-F]{1,16})|(0[0-7]{0,22})|([1-9][0-9]{0,19}))", word, re.ASCII)
-        if not match:
-            return None
-        value = int(match[match.lastindex or 1], {1: 16, 2: 8, 3: 10}[match.lastindex or 1])
-        found.append(-value if word.startswith("-") else value)
-    return tuple(found) or None
+    for word in text.split(" ")[:count]:
+        match = re.fullmatch(r"(-?)(?:(0[xX][0-9a-fA-F]{1,16})|(0[0-7]{0,22})|([1-9][0-9]{0,19}))", word, re.ASCII)
+        if not match or (match[1] and count > 1):
+            break
+        value = int(match[match.lastindex or 1], {2: 16, 3: 8, 4: 10}[match.lastindex or 1])
+        found.append(-value if match[1] else value)
+    return tuple(found)
 
 
 def of(
@@ -56,8 +58,8 @@ def of(
     ``setting``: the line that sets it, if there is one; one that the kernel would refuse
     counts as none. ``default``: what the kernel sets by itself, ``exact`` or about.
     """
-    given = numbers(setting.value) if setting else None
-    if given and len(given) <= len(running):
+    given = numbers(setting.value, len(running)) if setting else ()
+    if given:
         if tuple(running[: len(given)]) == given:
             return None
         # Fewer numbers change the first ones only.

@@ -18,6 +18,7 @@ from tcp_headroom.blind import Blind
 MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
 MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
+LOCAL_PORTS = "sys/net/ipv4/ip_local_port_range"
 
 
 class Hidden(Blind):
@@ -49,13 +50,30 @@ def read(root: str, name: str, override: str | None) -> str:
         ) from None
 
 
-def rto_max_seconds(root: str) -> int:
-    """The longest retransmission timeout of a TCP socket, in seconds.
+def rto_max_ms(root: str) -> int:
+    """The longest retransmission timeout of a TCP socket, in milliseconds.
 
     ``tcp_rto_max_ms`` where the kernel has it (between 6.12 and 6.17), else
     ``TCP_RTO_MAX``, 120 s. Sockets may set their own.
     """
     try:
-        return max(1, procfs.integer(procfs.read(root, RTO_MAX_MS).strip()) // 1000)
+        return max(1000, procfs.integer(procfs.read(root, RTO_MAX_MS).strip()))
     except (Blind, ValueError):
-        return 120
+        return 120_000
+
+
+def rto_max_seconds(root: str) -> int:
+    """The same in whole seconds."""
+    return rto_max_ms(root) // 1000
+
+
+def ephemeral_ports(root: str) -> range:
+    """The ports that the kernel gives to sockets which ask for none, ``ip_local_port_range``; for IPv6, too.
+
+    32768 to 60999, the default since 4.2, where it cannot be read.
+    """
+    try:
+        low, high = (procfs.integer(word) for word in procfs.read(root, LOCAL_PORTS).split())
+    except (Blind, ValueError):
+        low, high = 32768, 60999
+    return range(max(0, min(low, 65535)), max(0, min(high, 65535)) + 1)

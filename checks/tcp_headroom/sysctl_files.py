@@ -219,8 +219,11 @@ def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[
         for path in _CREDENTIALS:
             if init_system.exists(tree, path):
                 yield f"{path} exists, a credential that systemd applies after all files; it is not read here"
-    for setting in _settings(tree, PROCPS, UFW, names):
-        yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    try:
+        for setting in _settings(tree, PROCPS, UFW, names):
+            yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    except OSError as error:
+        yield f"cannot read {UFW}: {host_root.reason(error)}"
     yield from tuned.overrides(tree, names)
 
 
@@ -235,17 +238,19 @@ def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple
         folder = "/usr/local/lib/sysctl.d"
         places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
     for path, why, what in places[:SENTENCES]:
-        for setting in _settings(tree, tool, path, names):
+        try:
+            settings = _settings(tree, tool, path, names)
+        except OSError:
+            # It sets nothing at boot, whatever is in it.
+            continue
+        for setting in settings:
             yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
 
 
 def _settings(tree: host_root.Root, tool: str, path: str, names: tuple[str, ...]) -> list[Setting]:
-    """What one file sets; nothing if it cannot be read."""
+    """What the first ``LIMIT`` bytes of one file set. Raises ``OSError``."""
     rules = Rules(tool, names)
-    try:
-        rules.feed(0, wording.path(path), tree.read(path, LIMIT))
-    except OSError:
-        return []
+    rules.feed(0, wording.path(path), tree.read(path, LIMIT))
     return list(rules.answer().values())
 
 

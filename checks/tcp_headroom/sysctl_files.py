@@ -24,7 +24,8 @@ would have to do so before the sysctls are set.
 Not seen: an initramfs with settings of its own, /boot/sysctl.conf-* of SUSE, which
 comes before all files, and whatever sets a sysctl later (a unit, a script, an agent),
 but for ufw and ``tuned``. A value that the kernel refuses counts like any other here,
-while after procps and busybox, which write one after the other, the one before stays.
+while after procps and busybox, which write one after the other, the one before stays,
+and busybox reads no further in that file (``xwrite_str``), whatever the key was.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sysctl_trees import INITS, plant
-from tcp_headroom import host_root, sysctl_files
+from tcp_headroom import host_root, sysctl_files, tuned
 from tcp_headroom.blind import Blind
 from tcp_headroom.sysctl_rules import NOTES, PATTERNS, SYSTEMD
 
@@ -134,6 +134,7 @@ CLOSED = {
     "/etc/own": f"cannot read {D}/b.conf: Permission denied",
     "/usr/local": "cannot read /usr/local/lib/sysctl.d: Permission denied",
     "/etc/tuned/active_profile": "cannot read the active profile of tuned: Permission denied",
+    "/etc/ufw": "cannot read /etc/ufw/sysctl.conf: Permission denied",
     "/run/sysctl.d": None,
     "/etc/sysctl.conf": None,
     "/run/credentials/@system": None,
@@ -148,7 +149,7 @@ def closed(request: pytest.FixtureRequest) -> Iterator[tuple[pathlib.Path, str]]
         root.chmod(0o755)
         plant(root, {**INITS[SYSTEMD], f"{D}/a.conf": BOTH, f"{D}/b.conf": "-> ../own/x", "etc/own/x": f"{MEM}=1\n"})
         plant(root, {"usr/local/lib/sysctl.d/c.conf": "", "run/sysctl.d/a.conf": BOTH, "etc/sysctl.conf": BOTH})
-        plant(root, {"run/credentials/@system/sysctl.extra": BOTH, "etc/tuned/active_profile": ""})
+        plant(root, {"run/credentials/@system/sysctl.extra": BOTH, "etc/tuned/active_profile": "", "etc/ufw/": ""})
         path = root / request.param[1:]
         path.chmod(0)
         # For the tests that may look everywhere; a credential is said if it can be seen.
@@ -248,8 +249,11 @@ class TestBounds:
         assert found.blind == [f"{D}/a.conf was not read to its end: there are too many patterns"]
 
     def test_long_keys_and_values(self, tree: pathlib.Path) -> None:
-        plant(tree, {f"{D}/a.conf": "net.ipv4." + "[t]" * 300000 + f"=1\n{MEM}= 1 {'2' * 10000}\n"})
+        plant(tree, {f"{D}/{number}.conf": "net.ipv4." + "[t]" * 340000 + "=1\n" for number in range(3)})
+        plant(tree, {f"{D}/9.conf": f"{MEM}= 1 {'2' * 10000}\n"})
+        begun = time.monotonic()
         found = read(tree)
+        assert time.monotonic() - begun < 2
         assert len(found.settings[MEM].value) == 4096
         assert found.blind == []
 
@@ -258,6 +262,23 @@ class TestBounds:
         found = read(tree)
         assert len(found.notes) == sysctl_files.SENTENCES + 1
         assert found.notes[-1] == f"and {NOTES - sysctl_files.SENTENCES} more of this kind"
+
+    def test_many_profiles_of_tuned(self, tree: pathlib.Path) -> None:
+        include = "[main]\ninclude=" + " ".join(f"p{number}" for number in range(9000)) + "\n"
+        plant(tree, {f"/etc/tuned/p{number}/tuned.conf": include for number in range(200)})
+        plant(tree, {"/etc/tuned/active_profile": "gone " * 10 + "p0\n"})
+        begun = time.monotonic()
+        found = read(tree)
+        assert time.monotonic() - begun < 5
+        assert found.blind == ["the active profile of tuned is made of too many, and only 100 were looked at"]
+
+    def test_a_long_profile_of_tuned(self, tree: pathlib.Path) -> None:
+        text = "#" * tuned.LIMIT
+        plant(tree, {"/etc/tuned/active_profile": "p\n", "/etc/tuned/p/tuned.conf": text})
+        assert read(tree).blind == []
+        plant(tree, {"/etc/tuned/p/tuned.conf": text + "\n"})
+        reason = f"/etc/tuned/p/tuned.conf is longer than {tuned.LIMIT} bytes"
+        assert read(tree).blind == [f"cannot read the active profile of tuned: {reason}"]
 
     def test_a_name_that_cannot_be_printed(self, tree: pathlib.Path) -> None:
         name = os.fsdecode(b"a|\xff\x1b[2J" + b"x" * 200 + b".conf")

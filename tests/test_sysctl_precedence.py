@@ -243,8 +243,11 @@ NAME = st.sampled_from(["a.conf", "b.conf", "9.conf", "B.conf", ".b.conf", "a.co
 LINKS = st.sampled_from(["", "-> /dev/null", "-> gone", "-> ../sysctl.conf", "-> b.conf"])
 
 
-def trees(barred: list[str]) -> st.SearchStrategy[dict[str, str | dict[str, str]]]:
-    """Files, and directories of files; ``barred`` are the keys that stand behind a dash without a value."""
+def trees(barred: list[str], ends: list[str]) -> st.SearchStrategy[dict[str, str | dict[str, str]]]:
+    """Files, and directories of files.
+
+    ``barred`` are the keys that stand behind a dash without a value; ``ends`` is what may follow a value.
+    """
     line = st.one_of(
         st.builds(
             "{}{}{}{}{}{}".format,
@@ -252,7 +255,7 @@ def trees(barred: list[str]) -> st.SearchStrategy[dict[str, str | dict[str, str]
             st.sampled_from(SPELLINGS),
             st.sampled_from(["=", " = ", "\t=", "= "]),
             NUMBERS,
-            st.sampled_from(["", "", "", " ", "\r", "\0 7", " # so", "\r#", "\0K=98"]),
+            st.sampled_from(["", "", "", *ends]),
             st.sampled_from(["\n", "\n", "\n\n", "\r\n", " \\\n"]),
         ),
         st.builds("-{}{}".format, st.sampled_from(barred), st.sampled_from(["\n", " \n", "\r"])),
@@ -270,7 +273,11 @@ def test_any_tree(tool: str, data: st.DataObject) -> None:
     """Whatever the files, the reader says what the real tool does."""
     require(tool)
     old = tool == PROCPS and procps_version() < (4, 0, 5)
-    tree = data.draw(trees(list(KEYS[:3]) if old else SPELLINGS))
+    ends = [" ", "\0 7", " # so", "\0K=98"]
+    if tool != BUSYBOX:
+        # busybox stops at a value that the kernel refuses, as it does one with a CR before a continued line.
+        ends += ["\r", "\r#"]
+    tree = data.draw(trees(list(KEYS[:3]) if old else SPELLINGS, ends))
     files: dict[str, str | bytes] = {}
     for path, content in tree.items():
         if isinstance(content, str):

@@ -24,7 +24,8 @@ would have to do so before the sysctls are set.
 Not seen: an initramfs with settings of its own, /boot/sysctl.conf-* of SUSE, which
 comes before all files, and whatever sets a sysctl later (a unit, a script, an agent),
 but for ufw and ``tuned``. A value that the kernel refuses counts like any other here,
-while after procps and busybox, which write one after the other, the one before stays.
+while after procps and busybox, which write one after the other, the one before stays,
+and busybox reads no further in that file (``xwrite_str``), whatever the key was.
 """
 
 from __future__ import annotations
@@ -219,8 +220,11 @@ def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[
         for path in _CREDENTIALS:
             if init_system.exists(tree, path):
                 yield f"{path} exists, a credential that systemd applies after all files; it is not read here"
-    for setting in _settings(tree, PROCPS, UFW, names):
-        yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    try:
+        for setting in _settings(tree, PROCPS, UFW, names):
+            yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    except OSError as error:
+        yield f"cannot read {UFW}: {host_root.reason(error)}"
     yield from tuned.overrides(tree, names)
 
 
@@ -235,17 +239,19 @@ def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple
         folder = "/usr/local/lib/sysctl.d"
         places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
     for path, why, what in places[:SENTENCES]:
-        for setting in _settings(tree, tool, path, names):
+        try:
+            settings = _settings(tree, tool, path, names)
+        except OSError:
+            # It sets nothing at boot, whatever is in it.
+            continue
+        for setting in settings:
             yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
 
 
 def _settings(tree: host_root.Root, tool: str, path: str, names: tuple[str, ...]) -> list[Setting]:
-    """What one file sets; nothing if it cannot be read."""
+    """What the first ``LIMIT`` bytes of one file set. Raises ``OSError``."""
     rules = Rules(tool, names)
-    try:
-        rules.feed(0, wording.path(path), tree.read(path, LIMIT))
-    except OSError:
-        return []
+    rules.feed(0, wording.path(path), tree.read(path, LIMIT))
     return list(rules.answer().values())
 
 

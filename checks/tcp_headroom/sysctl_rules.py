@@ -167,7 +167,7 @@ def parse(line: bytes, tool: str) -> tuple[str, str | None] | None:
         # procps strips the line, then takes the dash off, twice if need be, and looks for blanks at the end only.
         left = left.strip() if tool == SYSTEMD else left.removeprefix(b"-")
     left = left.rstrip()
-    if len(left) > KEY or left[:1].isspace():
+    if len(left) > KEY:
         return None
     value = folded(right.strip().decode("utf-8", "replace"))
     if tool == BUSYBOX and not value:

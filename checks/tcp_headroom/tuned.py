@@ -13,6 +13,7 @@ variables and functions. So this only says that there is something to look at.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tcp_headroom import host_root, wording
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 ACTIVE = "/etc/tuned/active_profile"
 FOLDERS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
 
-PROFILES = 20
-"""Most profiles that are read, each once."""
+PROFILES = 100
+"""Most names of profiles that are looked up."""
 
 LIMIT = 1 << 16
 """Most bytes read of a file of tuned."""
@@ -38,12 +39,14 @@ def overrides(tree: host_root.Root, names: Iterable[str]) -> list[str]:
     try:
         todo = _text(tree, ACTIVE).split()
         seen: set[str] = set()
-        while todo and len(seen) < PROFILES:
+        for _lookup in range(PROFILES):
+            if not todo:
+                break
             profile = os.path.basename(todo.pop(0))
             path = _file(tree, profile)
-            if profile in seen or path is None:
+            if path is None or path in seen:
                 continue
-            seen.add(profile)
+            seen.add(path)
             for number, section, key, value in list(_assignments(_text(tree, path))):
                 if section == "main" and key == "include":
                     todo += value.replace(",", " ").replace(";", " ").split()
@@ -53,6 +56,8 @@ def overrides(tree: host_root.Root, names: Iterable[str]) -> list[str]:
                         f"the tuned profile {wording.clean(profile, 40)} sets {name} in {wording.path(path)} line "
                         f"{number}; whether it wins depends on reapply_sysctl in /etc/tuned/tuned-main.conf"
                     )
+        if todo:
+            found.append(f"the active profile of tuned is made of too many, and only {PROFILES} were looked at")
     except OSError as error:
         found.append(f"cannot read the active profile of tuned: {host_root.reason(error)}")
     return found
@@ -64,7 +69,10 @@ def _file(tree: host_root.Root, profile: str) -> str | None:
 
 
 def _text(tree: host_root.Root, path: str) -> str:
-    return tree.read(path, LIMIT).decode("utf-8", "replace")
+    data = tree.read(path, LIMIT + 1)
+    if len(data) > LIMIT:
+        raise OSError(errno.EFBIG, f"{wording.path(path)} is longer than {LIMIT} bytes")
+    return data.decode("utf-8", "replace")
 
 
 def _assignments(text: str) -> Iterator[tuple[int, str, str, str]]:
@@ -81,7 +89,7 @@ def _assignments(text: str) -> Iterator[tuple[int, str, str, str]]:
     for number, line in enumerate(lines, 1):
         section = _section(line, section)
         key, assigned, value = line.partition("=")
-        if assigned and line.strip()[:1] not in ("#", ";"):
+        if assigned:
             yield number, kinds.get(section, section), key.strip(), value.strip()
 
 

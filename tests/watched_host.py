@@ -43,7 +43,9 @@ class WatchedHost:
     def __init__(self, directory: pathlib.Path) -> None:
         self.proc = directory / "proc"
         self.kmsg = directory / "kmsg"
-        self.root = plant(directory / "root", INITS[SYSTEMD])
+        self.root = directory / "root"
+        if not self.root.exists():
+            plant(self.root, INITS[SYSTEMD])
         self.become(OK)
 
     def become(self, state: int) -> None:

@@ -22,7 +22,7 @@ CI = os.environ.get("CI") == "true"
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
 hypothesis.settings.load_profile("tests")
 
-COMMANDS = ("check_tcp_kernel_log", "check_tcp_mem", "check_tcp_orphans")
+COMMANDS = ("check_tcp_kernel_log", "check_tcp_limits", "check_tcp_mem", "check_tcp_orphans")
 
 
 class Output(NamedTuple):
@@ -34,6 +34,20 @@ class Output(NamedTuple):
     @property
     def lines(self) -> list[str]:
         return self.text.splitlines()
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of ``-v``: the last line, before the perfdata if there are any."""
+        lines = [line for line in self.lines if not line.startswith("| ")]
+        assert sum(line.startswith("Verdict: ") for line in lines) == 1
+        assert lines[-1].startswith("Verdict: ") and lines[-1].isprintable() and "|" not in lines[-1]
+        assert self.lines[-1] == lines[-1] or (self.lines[-2], self.lines[-1][:2]) == (lines[-1], "| ")
+        return lines[-1]
+
+    @property
+    def case(self) -> str:
+        """The case that the verdict names."""
+        return self.verdict.removeprefix("Verdict: ").partition(" - ")[0]
 
     @property
     def perfdata(self) -> dict[str, str]:

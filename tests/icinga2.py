@@ -20,7 +20,7 @@ from daemons import Account, Daemon, account, free_port, give, listens, program,
 CONTRIB = pathlib.Path(__file__).parent.parent / "contrib"
 SHIPPED = CONTRIB / "icinga2"
 PASSWORD = "for-this-test-only"
-SERVICES = ("tcp_kernel_log", "tcp_mem", "tcp_orphans")
+SERVICES = ("tcp_kernel_log", "tcp_limits", "tcp_mem", "tcp_orphans")
 
 
 def icinga2() -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import FIXTURES, Run
 from kernel_log_host import LIMITER, MEMORY, OF_OLD, ORPHAN, Host, hits, host, text
-from tcp_headroom import kmsg
+from tcp_headroom import kmsg, netstat
 
 NEXT_ORPHANS = (
     ". Next: see check_tcp_orphans -v; find the service that closes with unsent data (ss -tan state fin-wait-1), "
@@ -194,8 +194,6 @@ class TestCounter:
 
     @pytest.mark.parametrize("event", ["reboot", "wrap", "namespace", "future"])
     def test_what_is_no_growth(self, host: Host, event: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tcp_headroom import check_tcp_kernel_log
-
         options = ("--kmsg", "/dev/kmsg2")
         host.count(1000)
         host.check_ring(*options)
@@ -206,7 +204,7 @@ class TestCounter:
         elif event == "wrap":
             host.count(5)
         elif event == "namespace":
-            monkeypatch.setattr(check_tcp_kernel_log, "namespace", lambda root: "another")
+            monkeypatch.setattr(netstat, "namespace", lambda root: "another")
         else:
             host.sleep(-600)
         assert host.check_ring(*options).code == 0

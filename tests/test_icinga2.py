@@ -23,10 +23,12 @@ SOFT, HARD = 0, 1
 
 EVERY_OPTION: dict[str, dict[str, Any]] = {
     "tcp_orphans": {
-        "warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7,
+        "warning": "@10:20", "critical": "~:5", "timeout": 5, "verbose": 2, "procfs": "/nonexistent", "max_orphans": 7, "no_owners": True,
+        "peak_days": 3, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_mem": {
         "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
+        "no_owners": True,
     },
     "tcp_kernel_log": {
         "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h",
@@ -34,8 +36,13 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
         "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%",
         "state_dir": "/nonexistent",
     },
+    "tcp_limits": {
+        "warning": "60:", "critical": "@0:5%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent",
+        "sysctl_root": "/nonexistent/a b", "no_drift": True, "peak_days": 30, "state_dir": "/nonexistent",
+        "no_state": True,
+    },
 }  # fmt: skip
-"""Variables that make all three UNKNOWN; a file with all that a shell or a configuration could take for syntax."""
+"""Variables that make all of them UNKNOWN; a file with all that a shell or a configuration could take for syntax."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,7 @@ def node(host: WatchedHost) -> Iterator[Node]:
         authority = Authority.create(directory / "authority")
         node = Node(directory / "node", "localhost", user, authority, plugin_directory(directory, user, None))
         variables = "\n".join(
-            f'vars.{command.removeprefix("check_")}_{option[2:]} = "{value}"'
+            f'vars.{command.removeprefix("check_")}_{option[2:].replace("-", "_")} = "{value}"'
             for command in COMMANDS
             for option, value in zip(host.options(command)[::2], host.options(command)[1::2])
         )
@@ -156,7 +163,13 @@ def test_soft_states_end_long_before_the_window(node: Node) -> None:
             attributes["check_interval"] + (attributes["max_check_attempts"] - 1) * attributes["retry_interval"]
         )
         assert attributes["max_check_attempts"] > 1
-        assert until_hard <= 600
+        # The limits have no window.
+        assert name == "tcp_limits" or until_hard <= 600
+
+
+def plain(level: str) -> float | None:
+    """A level as Icinga 2 takes it: every range but a plain number is dropped."""
+    return float(level) if re.fullmatch(r"-?[0-9.]+", level) else None
 
 
 def wanted(printed: str) -> dict[str, list[object]]:
@@ -168,7 +181,7 @@ def wanted(printed: str) -> dict[str, list[object]]:
         value, *levels = rest.split(";")
         number, unit = re.fullmatch(r"(-?[0-9.]+)(.*)", value).groups()  # type: ignore[union-attr]
         levels += [""] * (4 - len(levels))
-        found[label] = [float(number), units[unit], *(float(level) if level else None for level in levels)]
+        found[label] = [float(number), units[unit], *map(plain, levels)]
     return found
 
 
@@ -201,6 +214,17 @@ def test_states_and_perfdata(node: Node, host: WatchedHost) -> None:
                 assert parsed(node, name) == wanted(expected[1])
 
 
+def words_of(option: str, value: object) -> list[str]:
+    """An option on the command line, by the value of its variable."""
+    if value is True:
+        return [option]
+    return [
+        word
+        for part in (value if isinstance(value, list) else [value])
+        for word in (option, str(part).replace("$$", "$"))
+    ]
+
+
 def test_every_option_reaches_the_command(node: Node) -> None:
     """One host with all variables set: Icinga 2 builds the command line, the plugin takes it."""
     for name, variables in EVERY_OPTION.items():
@@ -208,8 +232,8 @@ def test_every_option_reaches_the_command(node: Node) -> None:
         words = attributes["last_check_result"]["command"][1:]
         expected = [f"-{'v' * int(str(variables['verbose']))}"]
         for option, value in variables.items():
-            for part in value if isinstance(value, list) else [value] if option != "verbose" else []:
-                expected += [f"--{option.replace('_', '-')}", str(part).replace("$$", "$")]
+            if option != "verbose":
+                expected += words_of(f"--{option.replace('_', '-')}", value)
         assert sorted(words) == sorted(expected)
         assert attributes["state"] == UNKNOWN
         assert attributes["last_check_result"]["output"].startswith(name.replace("_", " ").upper()), "not a usage error"
@@ -300,4 +324,4 @@ def test_shipped_files_stand_alone(tmp_path: pathlib.Path) -> None:
             """)
             valid = node.validate()
             assert valid.returncode == 0, valid.stdout
-            assert "Instantiated 3 Services" in valid.stdout
+            assert f"Instantiated {len(COMMANDS)} Services" in valid.stdout

@@ -114,7 +114,8 @@ def printed(sent: Sent) -> dict[tuple[str, str], list[float | None]]:
         for word in text.partition("| ")[2].split():
             label, _, rest = word.partition("=")
             numbers = [re.sub("[B%c]$", "", number) for number in rest.split(";")]
-            levels = [float(number) if number else None for number in numbers]
+            # Icinga 2 drops levels that are not plain numbers.
+            levels = [float(number) if re.fullmatch("-?[0-9.]+", number) else None for number in numbers]
             found[command.removeprefix("check_"), label] = levels + [None] * (5 - len(levels))
     return found
 

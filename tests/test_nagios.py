@@ -167,7 +167,11 @@ def colons(text: str) -> str:
 @pytest.mark.parametrize("host", ["localhost", "far"])
 def test_states_and_perfdata(server: Server, host: str) -> None:
     """Directly and through check_nrpe: state, text and perfdata as printed, in all states; hard after three."""
-    arguments = {"check_tcp_orphans": ["--warning", "25", "--critical", "50"], "check_tcp_mem": ["--critical", "90"]}
+    arguments = {
+        "check_tcp_orphans": ["--warning", "25", "--critical", "50"],
+        "check_tcp_mem": ["--critical", "90"],
+        "check_tcp_limits": ["--warning", "50:", "--critical", "10:"],
+    }
     for state in (OK, WARNING, CRITICAL, UNKNOWN):
         server.site.host.become(state)
         for service, status in server.check(host).items():
@@ -187,7 +191,11 @@ def test_soft_states_end_long_before_the_window(server: Server) -> None:
         status = server.status("localhost", service)
         attempts = int(status["max_attempts"])
         assert attempts > 1
-        assert float(status["check_interval"]) + (attempts - 1) * float(status["retry_interval"]) <= 10
+        # The limits have no window.
+        assert (
+            service == "tcp_limits"
+            or float(status["check_interval"]) + (attempts - 1) * float(status["retry_interval"]) <= 10
+        )
 
 
 def test_submitted_results_arrive(server: Server) -> None:

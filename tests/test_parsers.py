@@ -12,7 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import FIXTURES
-from tcp_headroom import kmsg, log_line, netstat, orphan_limit, procfs, protocols, sockstat, sysctl, tcp_mem
+from tcp_headroom import (
+    kmsg,
+    log_line,
+    meminfo,
+    netstat,
+    orphan_limit,
+    osrelease,
+    procfs,
+    protocols,
+    sockstat,
+    sysctl,
+    tcp_mem,
+)
 from tcp_headroom.blind import Blind
 
 
@@ -111,7 +123,7 @@ def test_tcp_mem() -> None:
     ],
 )
 def test_unit_of_mem(release: str, page: int, size: int) -> None:
-    assert tcp_mem.unit(release, page).size == size
+    assert tcp_mem.unit(osrelease.version(release), page).size == size
 
 
 def test_unit_of_a_tree(tmp_path: pathlib.Path) -> None:
@@ -146,7 +158,8 @@ def netstat_counters(content: str) -> object:
 
 
 PARSERS: list[Callable[[str], object]] = [
-    sockstat.parse, netstat_counters, protocols.parse, orphan_limit.parse, tcp_mem.parse,
+    sockstat.parse, netstat_counters, protocols.parse, orphan_limit.parse, tcp_mem.parse, meminfo.parse,
+    osrelease.version,
 ]  # fmt: skip
 SEEDS = [text("kernel-6.18/00-idle/host", name) for name in ("net/sockstat", "net/netstat", "net/protocols")]
 
@@ -250,3 +263,23 @@ def test_rto_max(tmp_path: pathlib.Path) -> None:
     (tmp_path / "sys/net/ipv4").mkdir(parents=True)
     (tmp_path / sysctl.RTO_MAX_MS).write_text("30000\n")
     assert sysctl.rto_max_seconds(str(tmp_path)) == 30
+
+
+@pytest.mark.parametrize(
+    "text, ports",
+    [
+        ("32768\t60999\n", range(32768, 61000)),
+        ("1024\t65535\n", range(1024, 65536)),
+        ("5000\t4000\n", range(5000, 4001)),
+        ("-5\t99999\n", range(0, 65536)),
+        ("99999\t-1\n", range(65535, 1)),
+        ("x\ty\n", range(32768, 61000)),
+        ("", range(32768, 61000)),
+    ],
+)
+def test_ephemeral_ports(tmp_path: pathlib.Path, text: str, ports: range) -> None:
+    assert sysctl.ephemeral_ports(str(tmp_path)) == range(32768, 61000)
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    (tmp_path / "sys/net/ipv4/ip_local_port_range").write_text(text)
+    found = sysctl.ephemeral_ports(str(tmp_path))
+    assert (found.start, found.stop) == (ports.start, ports.stop)

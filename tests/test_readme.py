@@ -6,10 +6,13 @@ import importlib
 import pathlib
 import re
 import shlex
+import shutil
 
 import pytest
 
-from conftest import COMMANDS, Run
+from conftest import COMMANDS, FIXTURES, Run
+from sysctl_trees import INITS, plant
+from tcp_headroom.sysctl_rules import SYSTEMD
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,9 +39,17 @@ def test_states(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_perfdata(run: Run, command: str) -> None:
-    capture = ["--kmsg", "kernel-6.18/15-orphans-over-limit-killed/kmsg"] if command == "check_tcp_kernel_log" else []
-    labels = run(command, "--procfs", "kernel-6.18/00-idle/host", *capture).perfdata
+def test_perfdata(run: Run, command: str, tmp_path: pathlib.Path) -> None:
+    tree = FIXTURES / "kernel-6.18/00-idle/host"
+    more: list[str | pathlib.Path] = []
+    if command == "check_tcp_kernel_log":
+        more = ["--kmsg", "kernel-6.18/15-orphans-over-limit-killed/kmsg"]
+    elif command == "check_tcp_limits":
+        tree = shutil.copytree(tree, tmp_path / "proc")
+        (tree / "meminfo").write_text("MemTotal: 24684084 kB\n")
+        more = ["--state-dir", tmp_path / "state", "--sysctl-root", plant(tmp_path / "root", INITS[SYSTEMD])]
+        run("check_tcp_orphans", "--procfs", tree, *more[:2])
+    labels = run(command, "--procfs", tree, *more).perfdata
     assert len(labels) > 4
     named = re.findall(r"`([a-z0-9_]+)`", "\n".join(line.split("|")[1] for line in section(command).splitlines() if line.startswith("| `")))  # fmt: skip
     assert set(named) == set(labels)

@@ -13,11 +13,16 @@ import nagiosplugin
 import tcp_headroom
 from conftest import COMMANDS
 from daemons import Account
+from sysctl_trees import INITS, plant
+from tcp_headroom.sysctl_rules import SYSTEMD
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 
 SHARES = {OK: 1, WARNING: 30, CRITICAL: 95}
 """Orphans, and pages, of a limit of 100, by the state they mean to both gauges."""
+
+ENTRIES = {OK: 200, WARNING: 666, CRITICAL: 4000}
+"""Entries of the established-hash table, by the state that a limit of 100 orphans then means to check_tcp_limits."""
 
 COUNTERS = ("TCPAbortOnMemory", "TCPMemoryPressures", "TCPMemoryPressuresChrono", "PruneCalled", "TCPRcvQDrop")
 
@@ -33,11 +38,14 @@ AHEAD = 1800
 
 
 class WatchedHost:
-    """A /proc tree and a capture of the kernel ring. All three checks have the same state on it."""
+    """A /proc tree, a root and a capture of the kernel ring. All checks have the same state on it."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.proc = directory / "proc"
         self.kmsg = directory / "kmsg"
+        self.root = directory / "root"
+        if not self.root.exists():
+            plant(self.root, INITS[SYSTEMD])
         self.become(OK)
 
     def become(self, state: int) -> None:
@@ -56,6 +64,10 @@ class WatchedHost:
             (fresh / "net/protocols").write_text("protocol size sockets memory press\nTCP 2304 1 309 no\n")
             (fresh / "sys/net/ipv4/tcp_max_orphans").write_text("100\n")
             (fresh / "sys/net/ipv4/tcp_mem").write_text("10\t20\t100\n")
+            # By its table the kernel would set 100, 333, 2000 orphans; in 4 MiB it sets the least of tcp_mem, 192 pages.
+            (fresh / "sys/net/ipv4/tcp_ehash_entries").write_text(f"{ENTRIES[state]}\n")
+            (fresh / "meminfo").write_text("MemTotal: 4096 kB\n")
+            (fresh / "cmdline").write_text("quiet\n")
             self.write_ring(MESSAGES[state])
         if self.proc.exists():
             self.proc.rename(self.proc.with_name("proc.old"))
@@ -77,7 +89,11 @@ class WatchedHost:
 
     def options(self, command: str) -> list[str]:
         """What makes ``command`` look at this host."""
-        return ["--procfs", str(self.proc), *(["--kmsg", str(self.kmsg)] if command.endswith("log") else [])]
+        own = {
+            "check_tcp_kernel_log": ["--kmsg", str(self.kmsg)],
+            "check_tcp_limits": ["--sysctl-root", str(self.root)],
+        }
+        return ["--procfs", str(self.proc), *own.get(command, [])]
 
 
 def interpreter(user: Account) -> str:

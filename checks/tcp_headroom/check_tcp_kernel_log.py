@@ -11,7 +11,6 @@ read, that growth alone is judged, and the status line says so.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import time
 
@@ -82,12 +81,7 @@ def build_parser() -> plugin.Parser:
         "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
         help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
     )  # fmt: skip
-    parser.add_argument(
-        "--state-dir", metavar="DIR",
-        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
-        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
-    )  # fmt: skip
-    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
+    state.add_options(parser)
     return parser
 
 
@@ -138,14 +132,14 @@ class KernelLog(nagiosplugin.Resource):
         lookback: tuple[str, int] = arguments.lookback
         self.lookback, self.seconds = lookback
         self.min_coverage: float = arguments.min_coverage
-        self.state_dir: str | None = None if arguments.no_state else arguments.state_dir
-        self.remembers = not arguments.no_state and (self.state_dir is not None or self.root == "/proc")
+        self.arguments = arguments
+        self.path: str | None = None
         self.patience = arguments.timeout / 4
         self.clock = clock.read(self.root)
         self.view: log_view.View | None = None
         self.sample: abort_growth.Sample | None = None
         self.watch: abort_growth.Watch | None = None
-        self.unreadable = ""
+        self.unreadable = self.late = ""
         self.notes: list[str] = []
 
     @property
@@ -205,7 +199,7 @@ class KernelLog(nagiosplugin.Resource):
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         try:
             value = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
-            self.sample = abort_growth.Sample(self.clock.boot, namespace(self.root), self.clock.boottime, value)
+            self.sample = abort_growth.Sample(self.clock.boot, netstat.namespace(self.root), self.clock.boottime, value)
             yield nagiosplugin.Metric("aborts_on_memory", value, "c", context="gauge")
         except KeyError:
             self.notes.append(f"left out, aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
@@ -214,6 +208,7 @@ class KernelLog(nagiosplugin.Resource):
         try:
             self.look()
         except nagiosplugin.Timeout as limit:
+            self.late = f"the check gave up after {limit} while reading the kernel log"
             yield plugin.blind(
                 f"gave up after {limit} while reading the kernel log; allow more time with -t, or shorten --lookback"
             )
@@ -232,13 +227,11 @@ class KernelLog(nagiosplugin.Resource):
 
     def look(self) -> None:
         """Read the log, and join it and the counter with what earlier runs knew."""
-        path = None
-        if self.remembers:
-            try:
-                path = state.directory(self.state_dir)
-            except Blind as reason:
-                self.notes.append(f"nothing is remembered between runs: {reason}")
-        begin = log_memory.earliest(path, self.sample, self.start)
+        try:
+            self.path = state.chosen(self.arguments)
+        except Blind as reason:
+            self.notes.append(state.loss(reason))
+        begin = log_memory.earliest(self.path, self.sample, self.start)
         reach = log_view.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []
         try:
@@ -247,19 +240,10 @@ class KernelLog(nagiosplugin.Resource):
         except Blind as reason:
             self.unreadable, refused = reason.args
         self.notes += [f"not used: {reason}" for reason in refused]
-        found = log_memory.consult(
-            path, self.patience, f"{self.lookback} {self.asked.key}", self.view, self.sample, self.clock, self.window
-        )
+        name = f"{self.lookback} {self.asked.key}"
+        found = log_memory.consult(self.path, self.patience, name, self.view, self.sample, self.clock, self.window)
         self.view, self.watch = found.view, found.watch
         self.notes += found.notes
-
-
-def namespace(root: str) -> str:
-    """What tells the network namespace whose counters ``root`` shows from others."""
-    try:
-        return f"{root} {os.stat(os.path.join(root, 'self/ns/net')).st_ino}"
-    except (OSError, ValueError):
-        return root
 
 
 class Hits(plugin.Gauge):
@@ -369,6 +353,23 @@ def explanation(seen: KernelLog) -> Iterator[str]:
         if not seen.comparable:
             yield "the counter is not compared with this log, which may be that of another host"
     yield from seen.notes
+    yield conclusion(seen)
+
+
+def conclusion(seen: KernelLog) -> str:
+    """The verdict, by this window and by the gauges beside it, unless they may be another host's."""
+    from tcp_headroom import evidence  # for -v alone
+
+    apart: Blind | None = None
+    if seen.late:
+        apart = Blind(seen.late)
+    elif seen.view and not seen.comparable:
+        apart = Blind("the gauges at hand may be those of another host than this log")
+    why = seen.late or (seen.unreadable and f"the kernel log is not readable: {seen.unreadable}")
+    log = evidence.log_of(seen.view, seen.window, why)
+    sample = None if apart else seen.sample
+    counter = evidence.counter_of(sample, seen.watch, seen.start, seen.root == "/proc", str(apart))
+    return evidence.conclusion(seen.root, seen.path, past=evidence.Past(seen.lookback, log, counter), apart=apart)
 
 
 @plugin.guarded(NAME)

@@ -62,6 +62,7 @@ def build_parser() -> plugin.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
     return parser
 
 
@@ -81,9 +82,11 @@ def levels(text: str) -> tcp_mem.TcpMem:
 class Memory(nagiosplugin.Resource):
     """What the files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: tcp_mem.TcpMem | None) -> None:
+    def __init__(self, root: str, override: tcp_mem.TcpMem | None, patience: float = 0) -> None:
         self.root = root
         self.override = override
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        self.patience = patience if root == "/proc" else 0
         self.levels = override
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(root, self.page)
@@ -129,7 +132,7 @@ class Memory(nagiosplugin.Resource):
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
         if self.levels is not None:
-            yield nagiosplugin.Metric("levels", self.levels, context="levels")
+            yield from plugin.fault("levels", tcp_mem.fault(self.levels))
 
     def enrichment(self) -> Generator[nagiosplugin.Metric, None, None]:
         """The pressure flag and the counters; each may be absent on some kernel or tree."""
@@ -213,32 +216,6 @@ class Pressure(plugin.Gauge):
         return nagiosplugin.Result(nagiosplugin.Warn, "the kernel says TCP is under memory pressure now", metric)
 
 
-class Levels(nagiosplugin.Context):
-    """Judges tcp_mem itself: a maximum below 1 is CRITICAL, levels out of order are WARNING."""
-
-    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        found: tcp_mem.TcpMem = metric.value
-        if found.max < 1:
-            return nagiosplugin.Result(
-                nagiosplugin.Critical,
-                f"tcp_mem has the maximum {found.max}, so the kernel refuses all TCP memory",
-                metric,
-            )
-        if found.in_order:
-            return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        wrong = []
-        if found.pressure > found.max:
-            wrong.append(
-                f"pressure {found.pressure} is above max {found.max}, so the kernel skips the pressure phase "
-                "and goes straight to resets"
-            )
-        if found.min > found.pressure:
-            wrong.append(
-                f"min {found.min} is above pressure {found.pressure}, so the kernel leaves the pressure phase too early"
-            )
-        return nagiosplugin.Result(nagiosplugin.Warn, "tcp_mem is out of order: " + "; ".join(wrong), metric)
-
-
 def facts(seen: Memory) -> str:
     """The first sentence of the status line."""
     if seen.bytes is None:
@@ -281,15 +258,28 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
+    if seen.patience:
+        from tcp_headroom import owners
+
+        yield from owners.of_memory(seen.bytes, seen.patience)
     for reason in seen.left_out:
         yield f"left out, {reason}"
+    from tcp_headroom import evidence
+
+    yield evidence.conclusion(
+        seen.root,
+        evidence.memory(seen.root),
+        pages=seen.pages,
+        levels=seen.levels,
+        under_pressure=seen.pressure,
+    )
 
 
 @plugin.guarded(NAME)
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Memory(arguments.procfs, arguments.tcp_mem)
+    seen = Memory(arguments.procfs, arguments.tcp_mem, 0 if arguments.no_owners else arguments.timeout / 4)
     plugin.run(
         NAME,
         arguments,
@@ -298,6 +288,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        Levels("levels"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
     )

@@ -1,7 +1,7 @@
 """check_tcp_orphans: how far are the orphaned TCP sockets from being too many?
 
 Joins ``sockstat`` (orphans), ``orphan_limit`` (tcp_max_orphans, margins) and
-``netstat`` (TCPAbortOnMemory). Judged is the share of the limit in use; its
+``netstat`` (TCPAbortOnMemory), and keeps the peak of the day (``orphan_peak``). Judged is the share of the limit in use; its
 defaults, 25 and 50 %, are the points where a socket with two penalties and with
 one is reset.
 """
@@ -9,8 +9,9 @@ one is reset.
 from __future__ import annotations
 
 import argparse
+import time
 
-from tcp_headroom import netstat, orphan_limit, plugin, procfs, sockstat, sysctl, wording
+from tcp_headroom import netstat, orphan_limit, orphan_peak, plugin, procfs, sockstat, state, sysctl, wording
 from tcp_headroom.blind import Blind
 
 import nagiosplugin  # after plugin, which says when it is missing
@@ -43,6 +44,9 @@ def build_parser() -> plugin.Parser:
         type=limit,
         help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
+    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the orphans")
+    orphan_peak.add_option(parser)
+    state.add_options(parser)
     return parser
 
 
@@ -60,13 +64,18 @@ def limit(text: str) -> int:
 class Orphans(nagiosplugin.Resource):
     """What the three files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: int | None) -> None:
-        self.root = root
-        self.override = override
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.override: int | None = arguments.max_orphans
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.orphans: int | None = None
-        self.limit = override
+        self.limit: int | None = self.override
         self.aborts: int | None = None
         self.left_out: list[str] = []
+        self.state = ""
+        """The directory of the state, where it can be used."""
 
     @property
     def usage(self) -> float | None:
@@ -81,16 +90,38 @@ class Orphans(nagiosplugin.Resource):
             return []
         return orphan_limit.margins(self.orphans, self.limit)
 
+    def remember(self, orphans: int) -> None:
+        """Note the peak of the day; without a state the result is the same."""
+        path = ""
+        try:
+            path = state.chosen(self.arguments) or ""
+            if path:
+                orphan_peak.note(path, self.root, orphans, self.arguments.peak_days, time.time())
+                self.state = path
+        except (Blind, OSError) as reason:
+            self.left_out.append(f"the peak: {state.loss(reason, path)}")
+
+    @property
+    def peak(self) -> orphan_peak.Peak | None:
+        """The most orphans seen in ``--peak-days``; None if nothing is remembered."""
+        if not self.state:
+            return None
+        try:
+            return orphan_peak.highest(self.state, self.root, self.arguments.peak_days, time.time())
+        except (Blind, OSError):
+            return None
+
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         try:
             self.aborts = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
             yield nagiosplugin.Metric("aborts_on_memory", self.aborts, "c", context="gauge")
         except KeyError:
-            self.left_out.append(f"{netstat.FILE} has no TCPAbortOnMemory")
+            self.left_out.append(f"aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
         except Blind as reason:
-            self.left_out.append(str(reason))
+            self.left_out.append(f"aborts_on_memory: {reason}")
         try:
             self.orphans = sockstat.read(self.root).orphans
+            self.remember(self.orphans)
         except Blind as reason:
             yield plugin.blind(reason)
         try:
@@ -103,17 +134,10 @@ class Orphans(nagiosplugin.Resource):
             yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="gauge")
         for margin in self.margins:
             yield nagiosplugin.Metric(f"headroom_{margin.factor}x", margin.left, context="gauge")
-        if self.limit is not None and self.limit < 1:
-            yield nagiosplugin.Metric("limit", self.limit, context="no_orphans_allowed")
+        if self.limit is not None:
+            yield from plugin.fault("limit", orphan_limit.fault(self.limit))
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
-
-
-class NoOrphansAllowed(nagiosplugin.Context):
-    """CRITICAL: a limit below 1 makes the kernel reset every orphan it looks at."""
-
-    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        return nagiosplugin.Result(nagiosplugin.Critical, "with a limit below 1 the kernel resets every orphan", metric)
 
 
 class Usage(plugin.Gauge):
@@ -176,15 +200,26 @@ def explanation(seen: Orphans) -> Iterator[str]:
             f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it "
             "began, for this limit or for tcp_mem."
         )
+    if seen.patience:
+        from tcp_headroom import owners
+
+        yield from owners.of_orphans(seen.orphans, seen.patience)
+    peak = seen.peak
+    if peak:
+        span = wording.count(seen.arguments.peak_days, "day")
+        yield f"The peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
     for reason in seen.left_out:
-        yield f"left out, aborts_on_memory: {reason}"
+        yield f"left out, {reason}"
+    from tcp_headroom import evidence
+
+    yield evidence.conclusion(seen.root, seen.state or None, orphans=seen.orphans, limit=seen.limit)
 
 
 @plugin.guarded(NAME)
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Orphans(arguments.procfs, arguments.max_orphans)
+    seen = Orphans(arguments)
     warning = arguments.warning or nagiosplugin.Range("25")
     critical = arguments.critical or nagiosplugin.Range("50")
     plugin.run(
@@ -193,6 +228,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        NoOrphansAllowed("no_orphans_allowed"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
     )

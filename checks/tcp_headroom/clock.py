@@ -43,4 +43,9 @@ def read(root: str) -> Clock:
         boot = procfs.read(root, BOOT_ID).strip().replace("-", "")
     except Blind:
         boot = ""
-    return Clock(time.time(), time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME), wording.clean(boot, 32))
+    monotonic = boottime = time.monotonic()
+    try:
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except OSError:
+        pass  # New in 2.6.39: an older kernel has no better clock.
+    return Clock(time.time(), monotonic, boottime, wording.clean(boot, 32))

@@ -97,7 +97,7 @@ def read(path: str) -> Ring:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Blind(f"cannot open {shown}: {wording.clean(error.strerror or '')}; {remedy(error.errno)}") from None
+        raise Blind(f"cannot open {shown}: {wording.failure(error)}; {remedy(error.errno)}") from None
     except ValueError:
         raise Blind(f"cannot open {shown}: not a valid path") from None
     try:
@@ -109,7 +109,7 @@ def read(path: str) -> Ring:
             raise Blind(f"{shown} is not the kernel log (character device 1:11) and not a capture of it")
         return _ring(list(_device(descriptor)), None)
     except OSError as error:
-        raise Blind(f"cannot read {shown}: {wording.clean(error.strerror or '')}; {remedy(error.errno)}") from None
+        raise Blind(f"cannot read {shown}: {wording.failure(error)}; {remedy(error.errno)}") from None
     finally:
         os.close(descriptor)
 

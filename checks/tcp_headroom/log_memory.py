@@ -88,11 +88,7 @@ def consult(
             if held.values.pop("damaged", None):
                 notes.append(f"the state in {wording.path(path)} was damaged and is begun anew")
             logs, counters = _section(held.values, LOGS), _section(held.values, COUNTERS)
-            memory = unpack(logs.get(name))
-            if memory and view:
-                view = recall(memory, view, clock)
-            elif memory:
-                view = _remembered(memory, clock, window)
+            view = joined(unpack(logs.get(name)), view, clock, window)
             if view and view.source != REMEMBERED:
                 logs[name] = pack(remember(view, clock, window))
             if sample:
@@ -101,13 +97,42 @@ def consult(
             held.values[LOGS], held.values[COUNTERS] = _newest(logs, _until), _newest(counters, _sampled)
             # What has no message and no growth in it is not worth waiting for a disk.
             held.save(durable=bool((view and view.events) or (fresh and fresh.spans)))
-    except Blind as reason:
-        notes.append(f"nothing is remembered between runs: {reason}")
-    except OSError as error:
-        notes.append(
-            f"nothing is remembered between runs: {wording.path(path)}, {wording.clean(error.strerror or str(error))}"
-        )
+    except (Blind, OSError) as reason:
+        notes.append(state.loss(reason, path))
     return Recollection(view, fresh, notes)
+
+
+class Glance:
+    """What is remembered, as far as it could be read."""
+
+    def __init__(self, memory: Memory | None, watch: Watch | None, loss: str) -> None:
+        self.memory = memory
+        self.watch = watch
+        """The growth of the counter, the present sample included."""
+        self.loss = loss
+        """Why nothing is remembered; empty if the state can be read, also if it holds nothing."""
+
+
+def glance(path: str | None, name: str, sample: Sample | None) -> Glance:
+    """What is remembered under ``name``, and of the counter of ``sample``; nothing is written, no other run waited for."""
+    fresh = abort_growth.watch(None, sample) if sample else None
+    if path is None:
+        return Glance(None, fresh, "nothing is remembered between runs")
+    try:
+        values = state.peek(path)
+    except (Blind, OSError) as error:
+        reason = wording.clean(error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        return Glance(None, fresh, f"nothing is remembered between runs: {wording.path(path)}, {reason}")
+    if sample:
+        fresh = abort_growth.watch(abort_growth.unpack(_section(values, COUNTERS).get(sample.namespace)), sample)
+    return Glance(unpack(_section(values, LOGS).get(name)), fresh, "")
+
+
+def joined(memory: Memory | None, view: View | None, clock: Clock, window: Window) -> View | None:
+    """What the log shows together with what is remembered of it; None if there is neither."""
+    if memory and view:
+        return recall(memory, view, clock)
+    return _remembered(memory, clock, window) if memory else view
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ start at 0 with the boot or the namespace.
 
 from __future__ import annotations
 
+import os
+
 from tcp_headroom import procfs
 from tcp_headroom.blind import Blind
 
@@ -40,3 +42,11 @@ def parse(text: str, wanted: Iterable[str]) -> dict[str, int]:
         except (KeyError, ValueError):
             continue
     return counters
+
+
+def namespace(root: str) -> str:
+    """What tells the network namespace whose counters ``root`` shows from others."""
+    try:
+        return f"{root} {os.stat(os.path.join(root, 'self/ns/net')).st_ino}"
+    except (OSError, ValueError):
+        return root

@@ -32,9 +32,9 @@ class Margin(namedtuple("Margin", "factor limit left")):
     """Orphans that may still come; negative once the limit is passed, 0 is not past it."""
 
 
-def read(root: str) -> int:
-    """``tcp_max_orphans`` below ``root``. Raises ``Blind``."""
-    return parse(sysctl.read(root, sysctl.MAX_ORPHANS, "--max-orphans N"))
+def read(root: str, override: str | None = "--max-orphans N") -> int:
+    """``tcp_max_orphans`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
+    return parse(sysctl.read(root, sysctl.MAX_ORPHANS, override))
 
 
 def parse(text: str) -> int:
@@ -46,6 +46,11 @@ def parse(text: str) -> int:
         return procfs.integer(text.strip())
     except ValueError:
         raise Blind(f"{sysctl.MAX_ORPHANS} is not a number") from None
+
+
+def fault(limit: int) -> tuple[bool, str] | None:
+    """What is wrong with a limit whatever the usage, and whether it is fatal: ``(True, sentence)``, else None."""
+    return (True, "with a limit below 1 the kernel resets every orphan") if limit < 1 else None
 
 
 def margins(orphans: int, limit: int) -> list[Margin]:

@@ -32,7 +32,7 @@ except ImportError as _error:
 
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import NoReturn
 
 UNKNOWN = 3
@@ -167,6 +167,20 @@ def blind(reason: object) -> nagiosplugin.Metric:
     return nagiosplugin.Metric("blind", reason, context="blind")
 
 
+class Fault(nagiosplugin.Context):
+    """Judges a setting by itself: the metric's value is its fault, as of the module of the setting."""
+
+    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        fatal, sentence = metric.value
+        return nagiosplugin.Result(nagiosplugin.Critical if fatal else nagiosplugin.Warn, sentence, metric)
+
+
+def fault(name: str, found: tuple[bool, str] | None) -> Iterator[nagiosplugin.Metric]:
+    """The metric ``name`` that ``Fault`` turns into CRITICAL if ``found`` is fatal, else into WARNING; none for None."""
+    if found:
+        yield nagiosplugin.Metric(name, found, context="fault")
+
+
 class Wording(nagiosplugin.Summary):
     """The status line: one sentence of facts, what the contexts found wrong, worst first, and the next step.
 
@@ -197,7 +211,7 @@ class Wording(nagiosplugin.Summary):
 def run(name: str, arguments: argparse.Namespace, *parts: object) -> NoReturn:
     """Run the check made of ``parts``, print it and exit with its state."""
     # A name set afterwards works with every version; the argument is new in 1.4.0.
-    check = nagiosplugin.Check(*parts, Sightless("blind"))  # type: ignore[arg-type]
+    check = nagiosplugin.Check(*parts, Sightless("blind"), Fault("fault"))  # type: ignore[arg-type]
     check.name = name
     check.main(arguments.verbose, arguments.timeout)
     raise AssertionError("nagiosplugin.Check.main does not return")

@@ -35,7 +35,7 @@ def read(root: str, name: str) -> str:
     except (FileNotFoundError, NotADirectoryError):
         raise Missing(f"{shown} does not exist") from None
     except OSError as error:
-        raise Blind(f"cannot open {shown}: {_reason(error)}") from None
+        raise Blind(f"cannot open {shown}: {wording.failure(error)}") from None
     except ValueError:
         raise Blind(f"cannot open {shown}: not a valid path") from None
     try:
@@ -50,16 +50,12 @@ def read(root: str, name: str) -> str:
             chunks.append(chunk)
             room -= len(chunk)
     except OSError as error:
-        raise Blind(f"cannot read {shown}: {_reason(error)}") from None
+        raise Blind(f"cannot read {shown}: {wording.failure(error)}") from None
     finally:
         os.close(descriptor)
     if room <= 0:
         raise Blind(f"{shown} is longer than {LIMIT} bytes, so it is not the file it should be")
     return b"".join(chunks).decode("utf-8", "replace")
-
-
-def _reason(error: OSError) -> str:
-    return wording.clean(error.strerror or str(error))
 
 
 def integer(word: str) -> int:

@@ -24,6 +24,7 @@ from tcp_headroom.blind import Blind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
     from typing import Any
 
@@ -38,6 +39,23 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 LIMIT = 4 << 20
 """Largest file read, in bytes; what the checks write stays far below."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options by which a command says where the state lives."""
+    parser.add_argument(
+        "--state-dir", metavar="DIR",
+        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
+        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
+    )  # fmt: skip
+    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
+
+
+def chosen(arguments: argparse.Namespace) -> str | None:
+    """The directory these options mean; None: nothing shall be remembered. Raises ``Blind``."""
+    if arguments.no_state or (arguments.state_dir is None and arguments.procfs != "/proc"):
+        return None
+    return directory(arguments.state_dir)
 
 
 def directory(option: str | None) -> str:
@@ -60,6 +78,13 @@ def directory(option: str | None) -> str:
     except KeyError:
         raise Blind("this user has no home directory to keep a state in; give one with --state-dir") from None
     return os.path.join(home, ".local", "state", "tcp-headroom")
+
+
+def loss(reason: Blind | OSError, path: str = "") -> str:
+    """The sentence of ``-v`` that says why nothing is remembered."""
+    if isinstance(reason, OSError):
+        return f"nothing is remembered between runs: {wording.path(path)}, {wording.failure(reason)}"
+    return f"nothing is remembered between runs: {reason}"
 
 
 class State:

@@ -18,39 +18,62 @@ from tcp_headroom.blind import Blind
 MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
 MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
+LOCAL_PORTS = "sys/net/ipv4/ip_local_port_range"
 
 
-def read(root: str, name: str, override: str) -> str:
+class Hidden(Blind):
+    """A limit that exists, but cannot be seen from here: in a container, or with a part of /proc."""
+
+
+def read(root: str, name: str, override: str | None) -> str:
     """The text of the limit ``name`` below ``root``.
 
-    Raises ``Blind`` if it cannot be read, or if this is a child network
-    namespace, where it would mean nothing; the sentence then names ``override``,
-    the option that supplies the value instead.
+    Raises ``Hidden`` if it is not there, or if this is a child network namespace,
+    where it would mean nothing, and ``Blind`` if it cannot be read; the sentence of
+    ``Hidden`` names ``override``, the option that supplies the value instead, if there is one.
     """
+    instead = f" or give the limit with {override}" if override else ""
     ipv4 = os.path.join(root, os.path.dirname(MAX_ORPHANS))
     if os.path.isdir(ipv4) and not os.path.lexists(os.path.join(root, MAX_ORPHANS)):
-        raise Blind(
+        raise Hidden(
             f"this is a child network namespace (a container): {os.path.basename(name)} exists only "
             "in the namespace of the host, while usage is counted for the whole machine; "
-            f"run the check on the host or give the limit with {override}"
+            f"run the check on the host{instead}"
         )
     try:
         return procfs.read(root, name)
     except procfs.Missing:
-        raise Blind(
+        raise Hidden(
             f"{wording.path(os.path.join(root, name))} does not exist: the sysctl tree is hidden "
             "(ProcSubset=pid in a systemd unit, a partial copy) or this is a child network "
-            f"namespace (a container); lift that, or give the limit with {override}"
+            f"namespace (a container); lift that{',' if instead else ''}{instead}"
         ) from None
 
 
-def rto_max_seconds(root: str) -> int:
-    """The longest retransmission timeout of a TCP socket, in seconds.
+def rto_max_ms(root: str) -> int:
+    """The longest retransmission timeout of a TCP socket, in milliseconds.
 
     ``tcp_rto_max_ms`` where the kernel has it (between 6.12 and 6.17), else
     ``TCP_RTO_MAX``, 120 s. Sockets may set their own.
     """
     try:
-        return max(1, procfs.integer(procfs.read(root, RTO_MAX_MS).strip()) // 1000)
+        return max(1000, procfs.integer(procfs.read(root, RTO_MAX_MS).strip()))
     except (Blind, ValueError):
-        return 120
+        return 120_000
+
+
+def rto_max_seconds(root: str) -> int:
+    """The same in whole seconds."""
+    return rto_max_ms(root) // 1000
+
+
+def ephemeral_ports(root: str) -> range:
+    """The ports that the kernel gives to sockets which ask for none, ``ip_local_port_range``; for IPv6, too.
+
+    32768 to 60999, the default since 4.2, where it cannot be read.
+    """
+    try:
+        low, high = (procfs.integer(word) for word in procfs.read(root, LOCAL_PORTS).split())
+    except (Blind, ValueError):
+        low, high = 32768, 60999
+    return range(max(0, min(low, 65535)), max(0, min(high, 65535)) + 1)

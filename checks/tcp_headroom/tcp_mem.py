@@ -13,13 +13,11 @@ have 64 KiB, ``mem / max`` is there 16 times too high.
 from __future__ import annotations
 
 import os
-import re
 from collections import namedtuple
 
 from tcp_headroom import procfs, sysctl
 from tcp_headroom.blind import Blind
 
-OSRELEASE = "sys/kernel/osrelease"
 PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
 
 _SIGN = 1 << 63
@@ -48,9 +46,9 @@ class Unit(namedtuple("Unit", "size why")):
     """The ground for it, as a phrase for ``-v``."""
 
 
-def read(root: str) -> TcpMem:
-    """``tcp_mem`` below ``root``. Raises ``Blind``."""
-    return parse(sysctl.read(root, sysctl.MEM, "--tcp-mem MIN,PRESSURE,MAX"))
+def read(root: str, override: str | None = "--tcp-mem MIN,PRESSURE,MAX") -> TcpMem:
+    """``tcp_mem`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
+    return parse(sysctl.read(root, sysctl.MEM, override))
 
 
 def parse(text: str) -> TcpMem:
@@ -66,6 +64,29 @@ def parse(text: str) -> TcpMem:
     return TcpMem(*(level - 2 * _SIGN if level >= _SIGN else level for level in (low, pressure, high)))
 
 
+def fault(levels: TcpMem) -> tuple[bool, str] | None:
+    """What is wrong with the levels whatever the usage, and whether it is fatal; None if nothing is.
+
+    A maximum below 1 is: nothing may be held at all. Levels out of order are not, but
+    they take away the phase that slows TCP down before memory is refused, or its end.
+    """
+    if levels.max < 1:
+        return True, f"tcp_mem has the maximum {levels.max}, so the kernel refuses all TCP memory"
+    if levels.in_order:
+        return None
+    wrong = []
+    if levels.pressure > levels.max:
+        wrong.append(
+            f"pressure {levels.pressure} is above max {levels.max}, so the kernel skips the pressure phase and goes "
+            "straight to resets"
+        )
+    if levels.min > levels.pressure:
+        wrong.append(
+            f"min {levels.min} is above pressure {levels.pressure}, so the kernel leaves the pressure phase too early"
+        )
+    return False, "tcp_mem is out of order: " + "; ".join(wrong)
+
+
 def page_size() -> int:
     """PAGE_SIZE of the running kernel in bytes; a mounted tree is taken to share it."""
     return os.sysconf("SC_PAGE_SIZE")
@@ -77,25 +98,21 @@ def read_unit(root: str, page: int) -> Unit:
         return Unit(page, "the page size")
     if os.path.lexists(os.path.join(root, PCPU_RSV)):
         return Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")
-    try:
-        release = procfs.read(root, OSRELEASE).strip()
-    except Blind:
-        release = ""
-    return unit(release, page)
+    from tcp_headroom import osrelease
+
+    return unit(osrelease.read(root), page)
 
 
-def unit(release: str, page: int) -> Unit:
-    """The unit of ``mem`` by kernel release (``uname -r``) and page size.
+def unit(release: tuple[int, ...] | None, page: int) -> Unit:
+    """The unit of ``mem`` by kernel release, as of ``osrelease``, and page size.
 
     4096 from 4.10 to 5.19, else the page size. A release that cannot be read
     counts as the latter, which on those kernels errs towards an alarm.
     """
-    version = re.match(r"(\d{1,4})\.(\d{1,4})", release, re.ASCII)
-    if not version:
+    if not release:
         return Unit(page, "the page size, as the kernel release is not known")
-    major, minor = int(version[1]), int(version[2])
-    name = f"Linux {major}.{minor}"
-    if (4, 10) <= (major, minor) < (6, 0):
+    name = f"Linux {release[0]}.{release[1]}"
+    if (4, 10) <= release < (6, 0):
         return Unit(4096, f"4096 bytes, as {name} counts it")
     return Unit(page, f"the page size, as {name} counts it")
 

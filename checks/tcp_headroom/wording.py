@@ -34,6 +34,11 @@ def path(name: str) -> str:
     return clean(name, 100)
 
 
+def failure(error: OSError) -> str:
+    """Why a system call failed, as the C library says it."""
+    return clean(error.strerror or str(error))
+
+
 def number(value: float) -> str:
     """``value`` in the characters perfdata allows, ``[-0-9.]``: no exponent, at most four decimals."""
     if isinstance(value, int):

@@ -48,6 +48,8 @@ SERVICES = (
     Service(
         "check_tcp_kernel_log", 300, 60, 3, f"Kernel messages about TCP socket memory within the last hour. {NEXT}"
     ),
+    # What it judges changes rarely.
+    Service("check_tcp_limits", 3600, 60, 3, f"The limits themselves: by the defaults of the kernel, the peak of orphans, and what a reboot would set. {NEXT}"),
 )
 
 

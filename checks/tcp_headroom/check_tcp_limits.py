@@ -1,0 +1,342 @@
+"""check_tcp_limits: are the limits themselves right, and will they survive a reboot?
+
+Judges what changes rarely, so that it can be acknowledged apart from usage. Reads
+``orphan_limit``, ``tcp_mem``, ``kernel_defaults``, the peak that check_tcp_orphans
+remembers (``orphan_peak``) and what a reboot sets (``sysctl_files``); ``limit_review``
+reckons. Nothing is changed: the commands that would are printed with ``-v``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from tcp_headroom import (
+    drift,
+    kernel_defaults,
+    limit_review,
+    orphan_limit,
+    orphan_peak,
+    plugin,
+    state,
+    sysctl_files,
+    tcp_mem,
+    wording,
+)
+from tcp_headroom.blind import Blind
+from tcp_headroom.limit_review import MAX_ORPHANS, MEM, Review
+
+import nagiosplugin  # after plugin, which says when it is missing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from nagiosplugin.state import ServiceState
+
+    from tcp_headroom.sysctl_rules import Setting
+
+NAME = "TCP LIMITS"
+
+STATES = {limit_review.LOW: nagiosplugin.Warn, limit_review.ABSURD: nagiosplugin.Critical}
+
+PLACE = "/etc/sysctl.d/90-tcp-headroom.conf"
+"""Where the line belongs for a setting that no file has."""
+
+
+def build_parser() -> plugin.Parser:
+    """The command's options."""
+    parser = plugin.parser(
+        "check_tcp_limits",
+        "Judges tcp_max_orphans and tcp_mem themselves: by the defaults of the kernel, by the peak of orphans, and by "
+        "what a reboot would set.",
+        percent=True,
+        default=("50:, of the kernel's default in percent", "10:"),
+    )
+    parser.add_argument(
+        "--sysctl-root", metavar="DIR",
+        help="the root whose etc/sysctl.d and so on a reboot reads; default: / with the --procfs /proc",
+    )  # fmt: skip
+    parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
+    orphan_peak.add_option(parser)
+    state.add_options(parser)
+    return parser
+
+
+class Limits(nagiosplugin.Resource):
+    """Reads everything; what could not be read is None in the review."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.unseen: list[str] = []
+        """What the verdict would need, and why it is not there."""
+        self.notes: list[str] = []
+        self.ranges = (arguments.warning or nagiosplugin.Range("50:"), arguments.critical or nagiosplugin.Range("10:"))
+        self.findings: dict[str, tuple[ServiceState, str]] = {}
+        self.steps: dict[str, str] = {}
+
+    def read(self) -> None:
+        """Read everything and judge it."""
+        limit, levels = self.read_limits()
+        defaults = kernel_defaults.read(self.root)
+        peak = settings = None
+        # Without a limit there is nothing to hold against the rest.
+        if limit is not None or levels is not None:
+            if defaults.memory.known is None:
+                self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
+            else:
+                self.notes += defaults.reasons
+            peak, settings = self.read_peak(), self.read_settings()
+        self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
+        self.findings = findings(self.review)
+        self.steps.update(next_steps(self.review))
+
+    def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
+        limit = levels = None
+        try:
+            limit = orphan_limit.read(self.root, None)
+        except Blind as reason:
+            self.unseen.append(str(reason))
+        try:
+            levels = tcp_mem.read(self.root, None)
+        except Blind as reason:
+            # What hides both is said once.
+            if not self.unseen:
+                self.unseen.append(str(reason))
+        return limit, levels
+
+    def read_peak(self) -> orphan_peak.Peak | None:
+        """The peak that check_tcp_orphans left, if it did."""
+        path = ""
+        try:
+            path = state.chosen(self.arguments) or ""
+            peak = orphan_peak.highest(path, self.root, self.arguments.peak_days, time.time()) if path else None
+        except (Blind, OSError) as reason:
+            self.notes.append(f"left out, orphans_peak: {state.loss(reason, path)}")
+            return None
+        if not peak:
+            place = f"check_tcp_orphans has kept none in {wording.path(path)}" if path else "no state is read"
+            self.notes.append(f"left out, orphans_peak: {place}")
+        return peak
+
+    def read_settings(self) -> dict[str, Setting] | None:
+        """What a reboot would set, unless nobody wants to know."""
+        root: str | None = self.arguments.sysctl_root
+        if self.arguments.no_drift:
+            return None
+        if root is None and self.root != "/proc":
+            self.unseen.append(
+                "what a reboot sets is not known for another --procfs; name the root it belongs to with "
+                "--sysctl-root DIR, or do without by --no-drift"
+            )
+            return None
+        try:
+            found = sysctl_files.read(root or "/", self.root, (MAX_ORPHANS, MEM))
+        except Blind as reason:
+            self.unseen.append(f"what a reboot sets cannot be seen: {reason}, or do without by --no-drift")
+            return None
+        self.notes += found.notes
+        if found.blind:
+            self.unseen.append(
+                f"what a reboot sets is not certain: {'; '.join(found.blind)}; mend that, or do without by --no-drift"
+            )
+        return found.settings
+
+    def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
+        self.read()
+        review = self.review
+        if self.unseen and not self.findings:
+            # Something found wrong is worth more than what could not be seen.
+            yield plugin.blind("; ".join(self.unseen))
+        for name in self.findings:
+            yield nagiosplugin.Metric(name, None, context="finding")
+        if review.orphans_share is not None:
+            yield nagiosplugin.Metric("orphans_limit_pct", review.orphans_share, "%", min=0, context="share")
+        if review.mem_share is not None:
+            yield nagiosplugin.Metric("mem_limit_pct", review.mem_share, "%", min=0, context="share")
+        if review.peak is not None:
+            yield nagiosplugin.Metric("orphans_peak", review.peak.orphans, min=0, context="gauge")
+        if review.recommended is not None:
+            yield nagiosplugin.Metric("orphans_recommended", review.recommended, min=0, context="gauge")
+        if review.settings is not None:
+            yield nagiosplugin.Metric("drift", len(review.drifts), min=0, context="gauge")
+
+
+class Judged(nagiosplugin.Context):
+    """Takes the state from ``findings``; the metric's name says which."""
+
+    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        assert isinstance(resource, Limits)
+        state, text = resource.findings[metric.name]
+        return nagiosplugin.Result(state, text, metric)
+
+
+def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
+    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step."""
+    found = {}
+    for name, fault in (
+        ("limit", None if review.limit is None else orphan_limit.fault(review.limit)),
+        ("levels", None if review.levels is None else tcp_mem.fault(review.levels)),
+    ):
+        if fault:
+            fatal, text = fault
+            found[name] = (nagiosplugin.Critical if fatal else nagiosplugin.Warn, text)
+    # A limit that is no limit at all is not small, too.
+    if review.orphans_low and "limit" not in found:
+        usual = review.defaults.orphans
+        about = "" if review.defaults.entries else "about "
+        found["low_limit"] = (
+            STATES[review.orphans_low],
+            f"tcp_max_orphans is far below the {about}{usual} that the kernel sets by itself",
+        )
+    default = review.defaults.levels(review.page)
+    if review.mem_low and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
+        usual_size = wording.size(default.max * review.page)
+        found["low_levels"] = (
+            STATES[review.mem_low],
+            f"tcp_mem is far below the maximum of about {usual_size} that the kernel sets by itself",
+        )
+    if review.below_peak and "limit" not in found:
+        found["peak"] = (nagiosplugin.Warn, f"the limit should be {limit_review.SAFETY} times the peak, at least")
+    lines = [line for line in map(drifted, review.drifts) if line]
+    if lines:
+        found["drift"] = (nagiosplugin.Warn, "; ".join(lines))
+    return found
+
+
+def drifted(one: drift.Drift) -> str | None:
+    """What a line in a file would change; None where there is no line."""
+    return f"a reboot sets {short(one.name)} {listed(one.boot)} ({where(one.setting)})" if one.setting else None
+
+
+def next_steps(review: Review) -> dict[str, str]:
+    """The step for each of ``findings``."""
+    steps = {}
+    for name, values in review.advice.items():
+        step = f"write {name} = {listed(values)} into {place(review, name)} and apply it with sysctl -p; -v has the commands"
+        if name == MAX_ORPHANS:
+            step += too_much(review, values[0])
+        steps.update(
+            dict.fromkeys(("limit", "low_limit", "peak") if name == MAX_ORPHANS else ("levels", "low_levels"), step)
+        )
+    steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
+    steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
+    steps["drift"] = "; ".join(
+        f"decide which is right: set {one.name} to {listed(one.boot)} now, or write {listed(one.running)} into "
+        f"{where(one.setting)}; -v has the commands"
+        for one in review.drifts
+        if one.setting
+    )
+    return steps
+
+
+def too_much(review: Review, orphans: int) -> str:
+    """A warning where so many orphans could pin more than there is."""
+    worst, memory = orphans * limit_review.ORPHAN_BYTES, review.defaults.memory.known
+    if memory is None or worst <= memory:
+        return ""
+    return (
+        f"; so many could pin {wording.size(worst)}, more than the memory of {wording.size(memory)}, so find first who "
+        "makes them: check_tcp_orphans -v"
+    )
+
+
+def place(review: Review, name: str) -> str:
+    """Where the line for a setting belongs: where it is now, else a file of its own."""
+    setting = (review.settings or {}).get(name)
+    return where(setting) if setting else PLACE
+
+
+def where(setting: Setting) -> str:
+    return f"{wording.path(setting.path)} line {setting.line}"
+
+
+def listed(values: Iterable[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def facts(seen: Limits) -> str:
+    """The first sentence of the status line."""
+    review, parts = seen.review, []
+    if review.limit is not None:
+        parts.append(f"tcp_max_orphans {review.limit}" + share(review.orphans_share))
+    if review.levels is not None:
+        parts.append(f"tcp_mem max {wording.size(max(0, review.levels.max) * review.page)}" + share(review.mem_share))
+    if not parts:
+        return ""
+    if review.peak:
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(review.peak.when))
+        parts.append(f"peak {wording.count(review.peak.orphans, 'orphan')}, {day}")
+    if review.settings is not None and not seen.unseen:
+        count = len(review.drifts)
+        parts.append(f"a reboot changes {wording.count(count, 'setting') if count else 'neither'}")
+    return "; ".join(parts)
+
+
+def share(percent: float | None) -> str:
+    return "" if percent is None else f", {wording.percent(percent)} of the kernel default"
+
+
+def explanation(seen: Limits) -> Iterator[str]:
+    """The further lines of ``-v``."""
+    review = seen.review
+    defaults, memory = review.defaults, review.defaults.memory
+    orphans, levels = defaults.orphans, defaults.levels(review.page)
+    if orphans:
+        exact = "half the entries of its hash table" if defaults.entries else "about, by the memory"
+        yield f"{MAX_ORPHANS}: the kernel sets {orphans} by itself ({exact})"
+    if levels and memory.known:
+        source = "the size of its hash table" if memory.known != memory.total else "MemTotal"
+        yield f"{MEM}: the kernel sets about {listed(levels)} by itself (memory {wording.size(memory.known)}, by {source})"
+    if review.limit is not None and review.levels is not None and memory.known:
+        yield (
+            f"worst case: {max(0, review.limit)} orphans of 64 KiB each, "
+            f"{wording.size(max(0, review.limit) * limit_review.ORPHAN_BYTES)}; all of TCP "
+            f"{wording.size(max(0, review.levels.max) * review.page)}; the memory is {wording.size(memory.known)}"
+        )
+    for name, setting in sorted((review.settings or {}).items()):
+        refused = "" if drift.numbers(setting.value, 1) else ", which the kernel refuses"
+        yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
+    for one in review.drifts:
+        if not one.setting:
+            yield f"{one.name} = {listed(one.running)} is in no file: a reboot sets {listed(one.boot)}, the kernel default"
+    for name, values in review.advice.items():
+        yield from commands(name, values, place(review, name))
+    for one in review.drifts:
+        if one.setting and one.name not in review.advice:
+            yield f"either: sysctl -w {one.name}={quoted(one.boot)}"
+            yield f"or, in {where(one.setting)}: {one.name} = {listed(one.running)}"
+    yield from seen.notes
+    for reason in seen.unseen if seen.findings else ():
+        yield f"left out, {reason}"
+
+
+def commands(name: str, values: tuple[int, ...], line: str) -> Iterator[str]:
+    """What to type, ready to be pasted."""
+    yield f"now: sysctl -w {name}={quoted(values)}"
+    yield f"for good, in {line}: {name} = {listed(values)}"
+
+
+def quoted(values: tuple[int, ...]) -> str:
+    return str(values[0]) if len(values) == 1 else f'"{listed(values)}"'
+
+
+@plugin.guarded(NAME)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command; exits with the state."""
+    arguments = build_parser().parse_args(argv)
+    seen = Limits(arguments)
+    plugin.run(
+        NAME,
+        arguments,
+        seen,
+        plugin.Gauge("gauge"),
+        plugin.Gauge("share", *seen.ranges),
+        Judged("finding"),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps),
+    )

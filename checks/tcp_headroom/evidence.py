@@ -1,0 +1,335 @@
+"""The evidence of all three checks, gathered for ``verdict``; for what is unknown, the reason why.
+
+Imported for ``-v`` alone, after the result is certain, which nothing in here can
+change: whatever fails, and the time-out, costs a part of the evidence and is named
+in the verdict. Values that the command has read are handed in; the rest is read,
+what is quick first and the log of this host last. Nothing is remembered but the
+failures of OpenVZ (``beancounters``); the memory of ``check_tcp_kernel_log`` is only
+looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+
+from tcp_headroom import (
+    abort_growth,
+    beancounters,
+    clock,
+    kernel_messages,
+    log_memory,
+    log_view,
+    netstat,
+    orphan_limit,
+    protocols,
+    sockstat,
+    state,
+    tcp_mem,
+    wording,
+)
+from tcp_headroom.blind import Blind
+
+import nagiosplugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from tcp_headroom.abort_growth import Sample, Watch
+    from tcp_headroom.clock import Clock
+    from tcp_headroom.log_view import View, Window
+    from tcp_headroom.tcp_mem import TcpMem
+
+    Value = TypeVar("Value")
+
+LOOKBACK, SECONDS = "1h", 3600
+"""How far back the usage checks look: as ``check_tcp_kernel_log`` does by default, whose memory this then is."""
+
+
+class Log(namedtuple("Log", "orphans memory unclear swallowed gap", defaults=[0, 0, 0, 0, ""])):
+    """Messages of the kernel within the window."""
+
+    __slots__ = ()
+    orphans: int
+    memory: int
+    unclear: int
+    """Messages by the cause they name; each a lower bound."""
+    swallowed: int
+    """What the rate limiter says it swallowed, of any network code."""
+    gap: str
+    """Why the log does not show all of the window; empty if it does."""
+
+    @property
+    def hits(self) -> int:
+        return self.orphans + self.memory + self.unclear
+
+
+class Counter(namedtuple("Counter", "value grown minutes gap", defaults=[0, 0, 0, ""])):
+    """TCPAbortOnMemory, of one network namespace."""
+
+    __slots__ = ()
+    value: int
+    """Resets since the namespace began."""
+    grown: int
+    """Those that may lie within the window."""
+    minutes: int
+    """Within so many minutes they happened; 0 without any."""
+    gap: str
+    """Why nothing is known of a part of the window; empty if it was watched."""
+
+
+class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes watched", defaults=[0, 0, False])):
+    """What OpenVZ grants a container, and whether it was refused more."""
+
+    __slots__ = ()
+    uid: str
+    resource: str
+    held: int
+    barrier: int
+    failcnt: int
+    """Refusals since the container started."""
+    grown: int
+    """Those that may lie within the window."""
+    minutes: int
+    """Within so many minutes they happened."""
+    watched: bool
+    """Whether the whole window was watched."""
+
+    @property
+    def full(self) -> bool:
+        """Whether as much is held as granted."""
+        return bool(self.held >= self.barrier)
+
+
+class Evidence(
+    namedtuple(
+        "Evidence", "orphans limit pages levels under_pressure log counter grants window", defaults=[None, LOOKBACK]
+    )
+):
+    """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
+
+    __slots__ = ()
+    orphans: int | Blind
+    limit: int | Blind
+    pages: int | Blind
+    """TCP memory in pages of PAGE_SIZE, as ``levels``."""
+    levels: TcpMem | Blind
+    under_pressure: bool | Blind
+    log: Log
+    counter: Counter
+    grants: list[Grant] | Blind | None
+    """None on every host but those of OpenVZ."""
+    window: str
+    """Length of the window as it was asked for, ``1h``."""
+
+
+class Past(namedtuple("Past", "window log counter")):
+    """What ``check_tcp_kernel_log`` knows of its own window."""
+
+    __slots__ = ()
+    window: str
+    log: Log
+    counter: Counter
+
+
+def conclusion(
+    root: str,
+    state_dir: str | None,
+    *,
+    orphans: int | None = None,
+    limit: int | None = None,
+    pages: int | None = None,
+    levels: TcpMem | None = None,
+    under_pressure: bool | None = None,
+    past: Past | None = None,
+    apart: Blind | None = None,
+) -> str:
+    """The last line of ``-v``: the verdict on the host whose /proc tree is ``root``.
+
+    ``state_dir``: the directory of the state, None for no memory. What the command
+    has not read, None, is read here. ``apart``: why the gauges below ``root`` must not
+    be judged together with ``past``. Never raises: a result must not be lost for
+    its explanation.
+    """
+    from tcp_headroom import verdict
+
+    try:
+        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, apart)
+        return str(verdict.judge(found))
+    except nagiosplugin.Timeout as over:
+        return str(verdict.unknown(f"the check gave up after {over}"))
+    except Exception as error:
+        text = wording.clean(f"{type(error).__name__}: {error}")
+        return str(verdict.unknown(f"of an internal error, {text}; please report it"))
+
+
+def memory(root: str) -> str | None:
+    """Where the state is by default: nowhere for another tree than /proc, or for a user without a home."""
+    try:
+        return state.directory(None) if root == "/proc" else None
+    except Blind:
+        return None
+
+
+class _Reader:
+    """Reads one thing after the other until the time-out, which ends the reading: no further alarm would."""
+
+    def __init__(self) -> None:
+        self.over: Blind | None = None
+
+    def __call__(self, read: Callable[[], Value]) -> Value | Blind:
+        if self.over:
+            return self.over
+        try:
+            return read()
+        except Blind as reason:
+            return reason
+        except nagiosplugin.Timeout as over:
+            self.over = Blind(f"the check gave up after {over}")
+            return self.over
+
+
+def gather(
+    root: str,
+    state_dir: str | None,
+    orphans: int | None = None,
+    limit: int | None = None,
+    pages: int | None = None,
+    levels: TcpMem | None = None,
+    under_pressure: bool | None = None,
+    past: Past | None = None,
+    apart: Blind | None = None,
+) -> Evidence:
+    """The evidence; the parameters are those of ``conclusion``."""
+    if past and apart:
+        return Evidence(apart, apart, apart, apart, apart, past.log, past.counter, None, past.window)
+    reader = _Reader()
+    now = clock.read(root)
+    usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
+    page = tcp_mem.page_size()
+    found = Evidence(
+        orphans=_of(usage, lambda read: read.orphans) if orphans is None else orphans,
+        limit=reader(lambda: orphan_limit.read(root)) if limit is None else limit,
+        pages=_of(usage, lambda read: tcp_mem.pages(read.mem, tcp_mem.read_unit(root, page).size, page))
+        if pages is None
+        else pages,
+        levels=reader(lambda: tcp_mem.read(root)) if levels is None else levels,
+        under_pressure=reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure,
+        grants=reader(lambda: _grants(root, state_dir, now)),
+        log=Log(),
+        counter=Counter(),
+    )
+    if past:
+        return found._replace(window=past.window, log=past.log, counter=past.counter)
+    log, counter = _past(reader, root, state_dir, now)
+    return found._replace(log=log, counter=counter)
+
+
+def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
+    assert usage is not None
+    return usage if isinstance(usage, Blind) else part(usage)
+
+
+def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tuple[Log, Counter]:
+    """What log and counter say of the last hour, by what ``check_tcp_kernel_log`` would read by default."""
+    start = now.boottime - SECONDS
+    value = reader(lambda: netstat.read(root, [netstat.ABORTS]).get(netstat.ABORTS))
+    if value is None:
+        value = Blind(f"{netstat.FILE} has no {netstat.ABORTS}")
+    known = value if isinstance(value, int) else None
+    sample = None if known is None else abort_growth.Sample(now.boot, netstat.namespace(root), now.boottime, known)
+    if root != "/proc":
+        # The clocks are those of this host, and so is its log.
+        return Log(gap="the log of that host is not at hand"), counter_of(sample, None, start, False, str(value))
+
+    from tcp_headroom import kernel_log
+
+    asked = kernel_log.Request("auto", kernel_log.DEVICE, [], [], None)
+    window = log_view.Window(now.now - SECONDS, now.now)
+    remembered = reader(lambda: log_memory.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
+    if isinstance(remembered, Blind):
+        remembered = log_memory.Glance(None, None, str(remembered))
+    seen = reader(lambda: kernel_log.look(asked, now, window, window).view)
+    why = f"the kernel log is not readable: {seen.args[0]}" if isinstance(seen, Blind) else ""
+    if reader.over:
+        why = str(reader.over)
+    view = log_memory.joined(remembered.memory, None if isinstance(seen, Blind) else seen, now, window)
+    return log_of(view, window, why), counter_of(sample, remembered.watch, start, True, str(value), remembered.loss)
+
+
+def log_of(view: View | None, window: Window, why: str) -> Log:
+    """A view as evidence; ``why``: why the log itself cannot be read, or empty."""
+    counts = dict.fromkeys((*kernel_messages.CAUSES, log_view.SUPPRESSED), 0)
+    for event in view.events if view else ():
+        if event.when >= window.start:
+            counts[event.cause] = counts.get(event.cause, 0) + event.count
+    gap = why
+    if view and not why:
+        share = log_view.coverage(view, window)
+        if round(share, 1) < 100:
+            gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
+    return Log(
+        counts[kernel_messages.ORPHANS],
+        counts[kernel_messages.MEMORY],
+        counts[kernel_messages.UNCLEAR],
+        counts[log_view.SUPPRESSED],
+        gap,
+    )
+
+
+def counter_of(
+    sample: Sample | None, watch: Watch | None, start: float, own: bool, why: str, loss: str = ""
+) -> Counter:
+    """The counter as evidence: ``sample`` is of now, ``watch`` what is known of its growth, itself included.
+
+    ``start``: the beginning of the window on CLOCK_BOOTTIME. ``own``: whether that
+    clock is of the counter's machine. ``why``: why there is no sample. ``loss``: why
+    nothing is remembered, or empty.
+    """
+    if sample is None:
+        return Counter(gap=why)
+    if not sample.value:
+        return Counter()
+    if own and start <= 0:
+        # The boot lies within the window, and so does all that was counted.
+        watch = abort_growth.Watch(start, sample, [abort_growth.Span(0.0, sample.time, sample.value)])
+    spans = abort_growth.within(watch, start) if watch else []
+    grown = sum(span.count for span in spans)
+    minutes = _minutes(sample.time - spans[0].start) if spans else 0
+    if watch and watch.since <= start:
+        return Counter(sample.value, grown, minutes)
+    gap = f"when TCPAbortOnMemory rose to {sample.value} is not known"
+    if watch and watch.since < sample.time:
+        gap += f" before the last {_minutes(sample.time - watch.since)} min"
+    return Counter(sample.value, grown, minutes, f"{gap}: {loss}" if loss else gap)
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, math.ceil(seconds / 60))
+
+
+def _grants(root: str, state_dir: str | None, now: Clock) -> list[Grant] | None:
+    rows = beancounters.read(root)
+    if rows is None:
+        return None
+    start = now.boottime - SECONDS
+    try:
+        watches = beancounters.watched(rows, state_dir, root, now, start)
+    except (Blind, OSError):
+        # The reason is that of the counter, too, which names it.
+        watches = beancounters.watched(rows, None, root, now, start)
+    grants = []
+    for row in rows:
+        watch = watches[row.key]
+        spans = abort_growth.within(watch, start)
+        minutes = _minutes(now.boottime - spans[0].start) if spans else 0
+        grown = sum(span.count for span in spans)
+        grants.append(
+            Grant(
+                row.uid, row.resource, row.held, row.barrier, row.failcnt, grown, minutes,
+                watch.since <= start or not row.failcnt,
+            )
+        )  # fmt: skip
+    return grants

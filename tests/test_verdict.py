@@ -1,0 +1,240 @@
+"""Which case it is, by evidence alone: no file is read here."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcp_headroom import verdict
+from tcp_headroom.blind import Blind
+from tcp_headroom.evidence import Counter, Evidence, Grant, Log
+from tcp_headroom.sysctl import Hidden
+from tcp_headroom.tcp_mem import TcpMem
+
+README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+
+LEVELS = TcpMem(100, 200, 400)
+WHY = Blind("net/x cannot be read")
+AWAY = Hidden("this is a child network namespace")
+LATE = Log(gap="the log begins too late")
+LOST = Counter(5, gap="when it rose is not known")
+
+
+def evidence(**changes: Any) -> Evidence:
+    """A host at rest whose whole hour was seen, but for the ``changes``."""
+    return Evidence(3, 100, 50, LEVELS, False, Log(), Counter())._replace(**changes)
+
+
+def grant(**changes: Any) -> Grant:
+    """A container at rest, but for the ``changes``."""
+    return Grant("101", "numtcpsock", 20, 400, 0, watched=True)._replace(**changes)
+
+
+CASES: list[tuple[dict[str, Any], str, str]] = [
+    # The limit: strict, as the kernel compares.
+    ({"orphans": 25}, verdict.NOTHING, "25 orphans, 25.0 % of the limit 100"),
+    ({"orphans": 26}, verdict.PENALISED, "26 orphans, 26.0 % of the limit 100, above the quarter (4x) only"),
+    ({"orphans": 50}, verdict.PENALISED, "50.0 %"),
+    ({"orphans": 51}, verdict.ORPHAN_LIMIT, "above the half (2x): orphans with one penalty are reset"),
+    ({"orphans": 51}, verdict.ORPHAN_LIMIT, "; 50 more, and every closed socket is"),
+    ({"orphans": 100}, verdict.ORPHAN_LIMIT, "above the half (2x)"),
+    ({"orphans": 100}, verdict.ORPHAN_LIMIT, "; 1 more, and every closed socket is"),
+    ({"orphans": 101}, verdict.ORPHAN_LIMIT, "101.0 % of the limit 100: every socket that is closed is reset"),
+    ({"orphans": 101, "levels": AWAY, "pages": WHY}, verdict.ORPHAN_LIMIT, "; tcp_mem cannot be seen from here"),
+    ({"orphans": 101, "pages": WHY}, verdict.ORPHAN_LIMIT, "; the rest is unknown: net/x cannot be read"),
+    ({"orphans": 1, "limit": 1}, verdict.ORPHAN_LIMIT, "above the half (2x)"),
+    # TCP memory.
+    ({"pages": 200}, verdict.NOTHING, "TCP holds 200 pages, 50.0 % of the maximum 400"),
+    ({"pages": 201}, verdict.MEMORY, "50.2 % of the maximum 400: above pressure 200, windows stop growing"),
+    ({"pages": 400}, verdict.MEMORY, "above pressure 200"),
+    ({"pages": 401}, verdict.MEMORY, "memory is refused, data is dropped, and orphans with unsent data are reset"),
+    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum"),
+    ({"pages": 360, "levels": TcpMem(1, 390, 400)}, verdict.NOTHING, "90.0 %"),
+    ({"under_pressure": True}, verdict.MEMORY, "the kernel is in the pressure phase"),
+    ({"under_pressure": True, "levels": AWAY}, verdict.MEMORY, "; tcp_mem cannot be seen from here"),
+    ({"under_pressure": True, "limit": AWAY, "levels": AWAY}, verdict.MEMORY, "; tcp_max_orphans and tcp_mem cannot"),
+    ({"pages": 201, "orphans": 30}, verdict.MEMORY, "; 30 orphans, 30.0 % of the limit 100, above the quarter (4x)"),
+    ({"pages": 201, "log": Log(memory=4)}, verdict.MEMORY, "; the log shows at least 4 resets (cause: 4 memory)"),
+    # Both.
+    ({"pages": 401, "orphans": 51}, verdict.BOTH, "above the half (2x)"),
+    ({"pages": 401, "orphans": 101}, verdict.BOTH, "memory is refused"),
+    ({"under_pressure": True, "orphans": 101}, verdict.BOTH, "every socket that is closed is reset"),
+    # Settings.
+    ({"limit": 0}, verdict.CONFIGURATION, "tcp_max_orphans is 0: with a limit below 1 the kernel resets every orphan"),
+    ({"limit": -1, "pages": WHY, "levels": AWAY}, verdict.CONFIGURATION, "tcp_max_orphans is -1: with a limit below 1 the kernel"),
+    ({"levels": TcpMem(0, 0, 0)}, verdict.CONFIGURATION, "tcp_mem has the maximum 0, so the kernel refuses all"),
+    ({"levels": TcpMem(1, 2, -1), "limit": 0}, verdict.CONFIGURATION, "tcp_mem has the maximum -1"),
+    ({"levels": TcpMem(100, 500, 400)}, verdict.CONFIGURATION, "tcp_mem is out of order: pressure 500 is above max 400"),
+    ({"levels": TcpMem(300, 200, 400)}, verdict.CONFIGURATION, "tcp_mem is out of order: min 300 is above pressure 200"),
+    ({"levels": TcpMem(1, 1, 1), "pages": 0}, verdict.NOTHING, "0 pages"),
+    ({"levels": TcpMem(100, 500, 400), "pages": 401}, verdict.CONFIGURATION, "; and it is short now: TCP holds 401 pages"),
+    ({"limit": 0, "log": Log(memory=3)}, verdict.CONFIGURATION, "resets every orphan"),
+    # A container of OpenVZ.
+    ({"grants": [grant()]}, verdict.NOTHING, ""),
+    ({"grants": []}, verdict.NOTHING, ""),
+    ({"grants": [grant(failcnt=7)]}, verdict.NOTHING, ""),
+    (
+        {"grants": [grant(failcnt=7, grown=2, minutes=9)]},
+        verdict.CONTAINER,
+        "numtcpsock of container 101 was refused 2 times within 9 min (failcnt 7; held 20, barrier 400)",
+    ),
+    (
+        {"grants": [grant(), grant(resource="tcpsndbuf", failcnt=1, grown=1, minutes=1)], "log": Log(unclear=1)},
+        verdict.CONTAINER,
+        "; the log shows at least 1 reset (cause: 1 unclear)",
+    ),
+    ({"grants": [grant(held=400)]}, verdict.CONTAINER, "numtcpsock of container 101 holds 400 of the 400 its barrier"),
+    ({"grants": [grant(held=399)]}, verdict.NOTHING, ""),
+    ({"grants": [grant()], "orphans": 49, "limit": 10**4}, verdict.NOTHING, ""),
+    ({"grants": [grant()], "orphans": 50, "limit": 10**4}, verdict.CONTAINER, "from 100 on they are reset"),
+    ({"grants": [grant()], "orphans": 24, "limit": 10**4, "log": Log(1)}, verdict.SPIKE, ""),
+    ({"grants": [grant()], "orphans": 25, "limit": 10**4, "log": Log(1)}, verdict.CONTAINER, "sockstat shows 25"),
+    ({"grants": [grant(), grant(uid="102")], "orphans": 50, "limit": 10**4}, verdict.NOTHING, ""),
+    ({"grants": [grant(barrier=2**63 - 1)], "orphans": 10**9, "limit": 10**12}, verdict.NOTHING, ""),
+    ({"grants": [grant(held=400)], "orphans": 101}, verdict.ORPHAN_LIMIT, "; numtcpsock of container 101 holds 400"),
+    ({"grants": [grant(failcnt=7, watched=False)]}, verdict.NO_SHORTAGE, "numtcpsock of container 101 7 times"),
+    ({"grants": WHY}, verdict.NO_SHORTAGE, "the limits of this container are unknown: net/x cannot be read"),
+    # What cannot be seen.
+    ({"limit": AWAY, "levels": AWAY}, verdict.HIDDEN, "cannot say, because tcp_max_orphans and tcp_mem cannot be seen"),
+    ({"levels": AWAY, "orphans": 30}, verdict.HIDDEN, "; 30 orphans, 30.0 % of the limit 100; TCP holds 50 pages"),
+    ({"limit": AWAY, "log": Log(2)}, verdict.HIDDEN, "; but in the last 1h the log shows at least 2 resets"),
+    ({"limit": AWAY, "counter": LOST}, verdict.HIDDEN, "; of this network namespace 5 orphans were reset since it"),
+    ({"limit": AWAY, "pages": WHY}, verdict.CANNOT_SAY, "because this is a child network namespace and because net/x"),
+    ({"orphans": WHY, "pages": WHY}, verdict.CANNOT_SAY, "because net/x cannot be read"),
+    ({"orphans": WHY, "log": Log(2)}, verdict.CANNOT_SAY, "; but in the last 1h the log shows at least 2 resets"),
+    ({"under_pressure": WHY, "pages": 99}, verdict.NOTHING, ""),
+    ({"under_pressure": WHY, "pages": 100}, verdict.CANNOT_SAY, "may be in the pressure phase"),
+    ({"under_pressure": False, "pages": 100}, verdict.NOTHING, ""),
+    # What is over.
+    ({"log": Log(orphans=3)}, verdict.SPIKE, "in the last 1h the log shows at least 3 resets (cause: 3 orphans)"),
+    ({"log": Log(memory=1)}, verdict.SPIKE, "(cause: 1 memory)"),
+    ({"log": Log(1, 2, 3, 4, "gap"), "window": "2d"}, verdict.SPIKE, "in the last 2d the log shows at least 6 resets"),
+    ({"log": Log(1, 2, 3)}, verdict.SPIKE, "(cause: 1 orphans, 2 memory, 3 unclear)"),
+    ({"counter": Counter(9, 2, 7)}, verdict.SPIKE, "the counter of this network namespace shows 2 resets within 7 min"),
+    ({"log": Log(1), "counter": Counter(9, 2, 7)}, verdict.SPIKE, "(cause: 1 orphans) and the counter"),
+    ({"orphans": 26, "log": Log(memory=1)}, verdict.SPIKE, "; the orphans are above the quarter of their limit"),
+    ({"orphans": 26, "log": Log(orphans=9)}, verdict.PENALISED, "which that explains unless"),
+    ({"orphans": 26, "counter": Counter(9, 2, 7)}, verdict.PENALISED, "shows 2 resets within 7 min, which that explains"),
+    ({"orphans": 51, "log": Log(orphans=9)}, verdict.ORPHAN_LIMIT, "; the log shows at least 9 resets"),
+    # Health, as far as it was seen.
+    ({}, verdict.NOTHING, "no shortage now, and none logged in the last 1h: 3 orphans, 3.0 % of the limit 100"),
+    ({"counter": LOST}, verdict.NOTHING, "none logged"),
+    ({"log": LATE}, verdict.NO_SHORTAGE, "in this network namespace nothing was reset in the last 1h; cannot say about"),
+    ({"log": LATE}, verdict.NO_SHORTAGE, "others (containers), because the log begins too late"),
+    ({"log": LATE, "counter": LOST}, verdict.NO_SHORTAGE, "cannot say about the last 1h, because the log begins too late, and when"),
+    ({"log": Log(swallowed=8)}, verdict.NO_SHORTAGE, "the rate limit swallowed 8 messages, and nobody knows which"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, case, part", CASES)
+def test_case(changes: dict[str, Any], case: str, part: str) -> None:
+    judged = verdict.judge(evidence(**changes))
+    assert judged.case == case
+    assert part in judged.text
+
+
+def test_every_case_is_in_the_table() -> None:
+    assert {case for _changes, case, _part in CASES} == set(verdict.CASES)
+
+
+@pytest.mark.parametrize(
+    "changes, step",
+    [
+        ({}, "nothing to do"),
+        ({"orphans": 26}, "nothing at once; if it lasts, find the service that closes with unsent data"),
+        ({"orphans": 51}, "find the service that closes with unsent data (ss -tan state fin-wait-1), and raise net.ipv4."),
+        ({"orphans": 101}, "raise net.ipv4.tcp_max_orphans, then find the service"),
+        ({"pages": 401}, "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem"),
+        ({"limit": 0}, "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144; check_tcp_limits -v"),
+        # What is short comes first, unless the setting itself makes it so.
+        (
+            {"levels": TcpMem(100, 500, 400), "orphans": 101},
+            "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem to three rising page counts; check",
+        ),
+        ({"levels": TcpMem(100, 500, 400), "orphans": 51}, "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem"),
+        ({"levels": TcpMem(100, 500, 400), "orphans": 50}, "set net.ipv4.tcp_mem to three rising page counts; check"),
+        (
+            {"levels": TcpMem(100, 500, 400), "pages": 401},
+            "set net.ipv4.tcp_mem to three rising page counts, the last well above the 401 in use; check_tcp_limits -v",
+        ),
+        ({"limit": 0, "pages": 401}, "first set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144; then see"),
+        ({"limit": 0, "levels": AWAY, "under_pressure": True}, "first set net.ipv4.tcp_max_orphans to 4096"),
+        ({"levels": TcpMem(0, 0, 0), "orphans": 101}, "first set net.ipv4.tcp_mem to three rising page counts; then raise"),
+        ({"grants": [grant(held=400)]}, "on the node, raise the barrier and limit named (vzctl set CTID --tcpsndbuf"),
+        ({"limit": AWAY}, "run the checks on the host, outside of containers, or give them its limits: check_tcp_orphans"),
+        ({"orphans": WHY}, "run check_tcp_orphans -v and check_tcp_mem -v on the host in question"),
+        ({"log": Log(orphans=1)}, "look at the graph of orphans, and for what closed many connections at once; if it"),
+        ({"log": Log(memory=1)}, "look at the graph of pages, and for what took the memory (ss -tm); if it comes back"),
+        ({"log": Log(1, 1)}, "compare the graphs of orphans and pages: both limits were reached; if it comes back"),
+        ({"log": Log(unclear=1)}, "compare the graphs of orphans and pages at that time, as no cause is named"),
+        ({"log": LATE}, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log"),
+    ],
+)  # fmt: skip
+def test_next_step(changes: dict[str, Any], step: str) -> None:
+    assert verdict.judge(evidence(**changes)).next_step.startswith(step)
+
+
+NUMBER = st.sampled_from(
+    [0, 1, 24, 25, 26, 50, 51, 100, 101, 199, 200, 201, 361, 400, 401, 2**31 - 1, 2**63 - 1, 2**64 - 1]
+)
+LIMIT = st.one_of(NUMBER, st.sampled_from([-1, -(2**31)]))
+# As hostile as a reason can be.
+REASON = st.sampled_from([WHY, AWAY, Blind("x" * 900), Blind("a|b\nc\0\x1b[2J'`"), Hidden("y; " * 300)])
+COUNT = st.sampled_from([0, 0, 1, 10, 2**64 - 1])
+GAP = st.sampled_from(["", "", "the log begins too late", "z|" * 500])
+GRANTS = st.lists(
+    st.builds(
+        Grant, st.just("101"), st.sampled_from(["numtcpsock", "tcpsndbuf", "tcprcvbuf"]),
+        NUMBER, NUMBER, COUNT, COUNT, st.just(59), st.booleans(),
+    ),
+    max_size=5,
+)  # fmt: skip
+VALUES = {
+    "orphans": st.one_of(NUMBER, REASON),
+    "limit": st.one_of(LIMIT, REASON),
+    "pages": st.one_of(NUMBER, REASON),
+    "levels": st.one_of(st.builds(TcpMem, LIMIT, LIMIT, LIMIT), st.just(LEVELS), REASON),
+    "under_pressure": st.one_of(st.booleans(), REASON),
+    "log": st.builds(Log, COUNT, COUNT, COUNT, COUNT, GAP),
+    "counter": st.builds(Counter, COUNT, COUNT, st.just(2**31), GAP),
+    "grants": st.one_of(st.none(), GRANTS, REASON),
+    "window": st.sampled_from(["1h", "999999s"]),
+}
+# Anything at all is hardly ever healthy: so others are healthy but for a few values, too.
+ANY = st.one_of(st.fixed_dictionaries(VALUES), st.fixed_dictionaries({}, optional=VALUES)).map(lambda changes: evidence(**changes))  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(ANY)
+def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: Evidence) -> None:
+    judged = verdict.judge(found)
+    line = str(judged)
+    assert judged.case in verdict.CASES
+    assert line.isprintable() and "|" not in line
+    assert len(line) < 1000
+    assert re.fullmatch(r"Verdict: [A-Za-z ]+ - .+\. Next: .+", line)
+    healthy = judged.case in (verdict.NOTHING, verdict.NO_SHORTAGE)
+    if healthy or judged.case in (verdict.PENALISED, verdict.SPIKE):
+        orphans, limit, pages, levels = found[:4]
+        assert not any(isinstance(value, Blind) for value in (orphans, limit, pages, levels))
+        assert limit > 0 and orphans << (2 if healthy else 1) <= limit
+        assert levels.in_order and pages <= levels.pressure and 10 * pages <= 9 * levels.max
+        assert found.under_pressure is False or (isinstance(found.under_pressure, Blind) and pages < levels.min)
+    if healthy:
+        assert not found.log.hits and not found.counter.grown
+        if isinstance(found.grants, list):
+            assert not any(grant.grown or grant.full for grant in found.grants)
+    if judged.case == verdict.NOTHING:
+        assert not found.log.gap and not found.log.swallowed
+        assert found.grants is None or all(grant.watched for grant in found.grants)
+
+
+def test_the_readme_has_the_same_cases_in_the_same_order() -> None:
+    section = README.partition("\n## Which case is it\n")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| ([A-Za-z ]+) \|", section, re.MULTILINE)
+    assert tuple(named[1:]) == verdict.CASES

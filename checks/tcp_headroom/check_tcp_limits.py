@@ -19,7 +19,6 @@ from tcp_headroom import (
     orphan_peak,
     plugin,
     state,
-    sysctl_files,
     tcp_mem,
     wording,
 )
@@ -131,6 +130,8 @@ class Limits(nagiosplugin.Resource):
                 "--sysctl-root DIR, or do without by --no-drift"
             )
             return None
+        from tcp_headroom import sysctl_files
+
         try:
             found = sysctl_files.read(root or "/", self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:

@@ -100,6 +100,24 @@ def test_days_past_are_forgotten(host: Host, at: object) -> None:
     assert host.counts == [83, 82, 81]
 
 
+@pytest.mark.parametrize("hour, minute", [(0, 5), (12, 0), (23, 55)])
+@pytest.mark.parametrize("month, day", [(3, 29), (3, 30), (10, 25), (10, 26)])
+def test_days_are_those_of_the_calendar(
+    host: Host, at: object, monkeypatch: pytest.MonkeyPatch, month: int, day: int, hour: int, minute: int
+) -> None:
+    """Around the nights of 2026 in which Berlin has an hour less and one more."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for back in (2, 1, 0):
+            at(time.mktime((2026, month, day - back, hour, minute, 0, 0, 0, -1)))  # type: ignore[operator]
+            host.check(100 - back, "--peak-days", "2")
+        assert host.counts == [99, 100]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_clock_that_ran_ahead_leaves_no_peak(host: Host, at: object) -> None:
     at(NOON + 100 * DAY)  # type: ignore[operator]
     host.check(5000)

@@ -31,7 +31,7 @@ def settings(root: str, names: Iterable[str]) -> dict[str, Setting]:
             break
         name = wanted.get(key[len("sysctl.") :].replace(".", "/")) if key[:7] in ("sysctl.", "sysctl/") else None
         if name and value:
-            found[name] = Setting(name, folded(value), wording.path(os.path.join(root, "cmdline")), 1)
+            found[name] = Setting(name, folded(value), wording.path(os.path.join(root, "cmdline")), 0)
     return found
 
 

@@ -30,7 +30,7 @@ def test_healthy_explained(host: Host) -> None:
     host.peak(40)
     assert host.check("-v").lines[1:-1] == [
         "net.ipv4.tcp_max_orphans: the kernel sets 131072 by itself (half the entries of its hash table)",
-        "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (memory 24.0 GiB, by MemTotal)",
+        "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (memory 24.0 GiB, by meminfo)",
         "worst case: 131072 orphans of 64 KiB each, 8.0 GiB; all of TCP 2.2 GiB; the memory is 24.0 GiB",
     ]
 

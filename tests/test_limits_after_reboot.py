@@ -9,7 +9,7 @@ import pytest
 
 from limits_host import GIB, Host, host, levels
 from sysctl_trees import INITS, plant
-from tcp_headroom import drift
+from tcp_headroom import drift, host_root
 from tcp_headroom.sysctl_rules import PROCPS
 
 __all__ = ["host"]
@@ -120,6 +120,17 @@ class TestDrift:
             "/etc/sysctl.d/90-tcp-headroom.conf; -v has the commands"
         )
 
+    @pytest.mark.parametrize("release, count", [("5.7.19", 1), ("5.8.0", 0), ("4.18.0-147.el8.x86_64", 1), ("?", 0)])
+    def test_kernels_that_take_nothing_from_their_command_line(self, host: Host, release: str, count: int) -> None:
+        """What is there and nowhere else will be lost."""
+        host.put("sys/kernel/osrelease", f"{release}\n")
+        host.put("sys/net/ipv4/tcp_max_orphans", "200000\n")
+        host.put("cmdline", "sysctl.net.ipv4.tcp_max_orphans=200000\n")
+        output = host.check("-v")
+        assert (output.code, output.perfdata["drift"]) == (0, f"{count};;;0")
+        note = "/cmdline sets net.ipv4.tcp_max_orphans, but a kernel this old takes nothing from it"
+        assert any(line.endswith(note) for line in output.lines) == bool(count)
+
     def test_by_what_boots_the_root(self, host: Host, tmp_path: pathlib.Path) -> None:
         host.persist("net.ipv4.tcp_max_orphans = 5\n", "/etc/sysctl.conf")
         assert host.check().code == 0
@@ -161,6 +172,19 @@ class TestNotSeen:
             "; what a reboot sets is not known for another --procfs; name the root it belongs to with --sysctl-root DIR, "
             "or do without by --no-drift"
         )
+
+    def test_a_root_that_never_answers(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The time-out is not swallowed where the state or the files are read."""
+
+        def never(*_arguments: object) -> bytes:
+            while True:
+                pass
+
+        host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
+        host.persist("net.ipv4.tcp_mem = 1 2 3\n")
+        monkeypatch.setattr(host_root.Root, "read", never)
+        text = "TCP LIMITS UNKNOWN - gave up after 1s; allow more time with -t, or look at the load of this host\n"
+        assert host.check("-t", "1") == (3, text)
 
     def test_a_file_that_may_hold_something_else(self, host: Host) -> None:
         plant(host.root, {"/etc/sysctl.d/60-x.conf": b"#" * 79 + b"\n"})

@@ -294,7 +294,7 @@ def explanation(seen: Limits) -> Iterator[str]:
         exact = "half the entries of its hash table" if defaults.entries else "about, by the memory"
         yield f"{MAX_ORPHANS}: the kernel sets {orphans} by itself ({exact})"
     if levels and memory.known:
-        source = "the size of its hash table" if memory.known != memory.total else "MemTotal"
+        source = "the size of its hash table" if memory.known != memory.total else "meminfo"
         yield f"{MEM}: the kernel sets about {listed(levels)} by itself (memory {wording.size(memory.known)}, by {source})"
     if review.limit is not None and review.levels is not None and memory.known:
         yield (

@@ -7,11 +7,12 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from conftest import Output, Run
-from tcp_headroom import orphan_peak
+from tcp_headroom import orphan_peak, state
 
 DAY = 86400.0
 NOON = time.mktime((2026, 3, 25, 12, 0, 0, 0, 0, -1))
@@ -131,7 +132,8 @@ def test_trees_are_kept_apart(host: Host) -> None:
     host.check(40)
     others = {f"/other/{number}": {"2026-03-25": [1, NOON]} for number in range(orphan_peak.TREES + 3)}
     values = json.loads(host.file.read_text())
-    values[orphan_peak.SECTION] = {**others, **values[orphan_peak.SECTION]}
+    # Seen longer ago than any other, until now.
+    values[orphan_peak.SECTION] = {**values[orphan_peak.SECTION], **others}
     values["logs"] = {"kept": [1]}
     host.file.write_text(json.dumps(values))
     host.check(50)
@@ -192,6 +194,7 @@ class TestWithoutAState:
         self.same(host, "was written by a later version of this suite, format 99; it is left alone")
 
     def test_held_by_another_run(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert orphan_peak.PATIENCE <= 1, "the check itself gives up after 8 seconds"
         monkeypatch.setattr(orphan_peak, "PATIENCE", 0.05)
         host.check(0)
         folder = os.open(host.folder, os.O_RDONLY)
@@ -208,6 +211,21 @@ class TestWithoutAState:
         host.file.write_bytes(b"\0" * 100)
         host.check(40)
         assert host.counts == [40]
+        assert list(json.loads(host.file.read_text())) == ["format", orphan_peak.SECTION]
+
+    def test_another_run_saw_more_meanwhile(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between the look at the state and the lock on it."""
+        opened = state.opened
+
+        def overtaken(path: str, patience: float) -> Iterator[state.State]:
+            monkeypatch.setattr(state, "opened", opened)
+            host.check(50)
+            yield from opened(path, patience)
+
+        host.check(0)
+        monkeypatch.setattr(state, "opened", overtaken)
+        host.check(40)
+        assert host.counts == [50]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "3651", "99999", "٣"])

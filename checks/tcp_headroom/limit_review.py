@@ -151,7 +151,7 @@ class Review:
         if kept:
             return tcp_mem.TcpMem(*kept)
         default = self.defaults.levels(self.page)
-        if default is None or self.levels.max <= default.max:
+        if default is None or self.levels.max < default.max:
             return default
         return self.levels if self.levels.in_order else kernel_defaults.levels_below(self.levels.max)
 

@@ -186,6 +186,11 @@ class TestWhere:
             host.persist(f"{ORPHANS} = 131072\n", place)
             assert f"(sysctl -w), as {place} line 1 has it;" in host.text()
 
+    def test_files_nobody_looked_at(self, host: Host) -> None:
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        host.persist(f"{ORPHANS} = 1000\n", "/etc/sysctl.d/99-sysctl.conf")
+        assert commands(host, "--no-drift")[1] == f"for good, in {LATE}: {ORPHANS} = 131072"
+
     def test_the_command_line_of_the_kernel(self, host: Host) -> None:
         """No file of /proc can be written to; those of /etc win over it."""
         host.put("cmdline", f"sysctl.{ORPHANS}=1000\n")

@@ -97,6 +97,15 @@ class TestDrift:
             "net.ipv4.tcp_max_orphans = 200000 is in no file: a reboot sets 131072, the kernel default" in output.lines
         )
 
+    @pytest.mark.parametrize("entries, count", [("262144\n", 1), (None, 0)])
+    def test_a_default_that_the_kernel_tells_is_exact(self, host: Host, entries: str | None, count: int) -> None:
+        """Beside that, 125000 for 131072 is about right."""
+        (host.proc / "sys/net/ipv4/tcp_ehash_entries").unlink()
+        if entries:
+            host.put("sys/net/ipv4/tcp_ehash_entries", entries)
+        host.put("sys/net/ipv4/tcp_max_orphans", "125000\n")
+        assert host.check().perfdata["drift"] == f"{count};;;0"
+
     @pytest.mark.parametrize("factor, count", [(0.95, 0), (1.05, 0), (0.85, 1), (1.5, 1)])
     def test_a_default_that_is_reckoned_is_about_so_much(self, host: Host, factor: float, count: int) -> None:
         host.levels(*(int(level * factor) for level in levels(24 * GIB)))
@@ -197,6 +206,21 @@ class TestNotSeen:
         output = host.check("-v")
         assert output.code == 2
         assert any(line.startswith("left out, what a reboot sets is not certain: ") for line in output.lines)
+
+    def test_a_drift_that_may_be_none(self, host: Host) -> None:
+        """A later file might have the value that runs."""
+        host.persist("net.ipv4.tcp_max_orphans = 100000\n")
+        host.levels(294912, 500000, 700000)
+        plant(host.root, {"/etc/sysctl.d/60-x.conf": b"x" * (2 << 20)})
+        output = host.check("-v")
+        assert output.code == 1
+        assert (
+            "; a reboot sets tcp_max_orphans 100000 (/etc/sysctl.d/50-web.conf line 1), unless what was not read says "
+            "otherwise: /etc/sysctl.d/60-x.conf was read up to byte 1048576 only. Next: set "
+        ) in output.lines[0]
+        assert any("700000 is in no file that was read: a reboot sets" in line for line in output.lines)
+        plant(host.root, {"/etc/sysctl.d/60-x.conf": b""})
+        assert any("700000 is in no file: a reboot sets" in line for line in host.check("-v").lines)
 
     def test_no_memory_to_reckon_by(self, host: Host) -> None:
         (host.proc / "meminfo").unlink()

@@ -79,6 +79,8 @@ class Limits(nagiosplugin.Resource):
         self.root: str = arguments.procfs
         self.unseen: list[str] = []
         """What the verdict would need, and why it is not there."""
+        self.doubt = ""
+        """Why what a reboot sets may be another value than the one that was read."""
         self.notes: list[str] = []
         self.ranges = (arguments.warning or nagiosplugin.Range("50:"), arguments.critical or nagiosplugin.Range("10:"))
         self.findings: dict[str, tuple[ServiceState, str]] = {}
@@ -100,15 +102,18 @@ class Limits(nagiosplugin.Resource):
             peak, settings = self.read_peak(), self.read_settings()
         self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
         self.findings = findings(self.review)
+        if self.doubt and "drift" in self.findings:
+            kind, text = self.findings["drift"]
+            self.findings["drift"] = (kind, f"{text}, unless what was not read says otherwise: {self.doubt}")
         self.steps.update(next_steps(self.review))
         worst = sorted(self.findings, key=lambda name: -self.findings[name][0].code)
-        room = ROOM - length(facts(self)) - (length(self.steps[worst[0]]) if worst else 0)
+        room = ROOM - length(facts(self)) - (length(self.steps.get(worst[0], "")) if worst else 0)
         if worst:
             kept = fitting([self.findings[name][1] for name in worst], room)
             for name in worst[kept:]:
-                state, text = self.findings[name]
+                kind, text = self.findings[name]
                 self.notes.append(f"also wrong: {text}")
-                self.findings[name] = (state, MORE if name == worst[kept] else "")
+                self.findings[name] = (kind, MORE if name == worst[kept] else "")
         elif self.unseen:
             kept = fitting(self.unseen, room)
             self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
@@ -162,6 +167,7 @@ class Limits(nagiosplugin.Resource):
         self.notes += found.notes
         if found.blind:
             first, *more = found.blind
+            self.doubt = first
             self.notes += (f"not certain, {doubt}" for doubt in more)
             rest = f"; {MORE}" if more else ""
             self.unseen.append(
@@ -307,7 +313,8 @@ def explanation(seen: Limits) -> Iterator[str]:
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
     for one in review.drifts:
         if not one.setting:
-            yield f"{one.name} = {listed(one.running)} is in no file: a reboot sets {listed(one.boot)}, the kernel default"
+            known = "no file that was read" if seen.doubt else "no file"
+            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets {listed(one.boot)}, the kernel default"
     for name in review.uncertain:
         yield f"{name}: what a reboot sets is not known, as no file has all of it, and the kernel default is uncertain"
     yield from commands(review)

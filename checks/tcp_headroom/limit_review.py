@@ -182,9 +182,9 @@ class Review:
         return one is not None and one.setting is not None and not one.refused and one.boot == self.advice.get(name)
 
     def _kept(self, name: str, running: Sequence[int]) -> tuple[int, ...] | None:
-        """What a file sets, if that is sound and no less than what runs."""
+        """What a reboot sets where there is a line for it, if that is sound and no less than what runs."""
         one = self._drift(name)
-        if one is None or one.setting is None or one.refused:
+        if one is None or one.setting is None:
             return None
         return one.boot if one.boot[-1] >= running[-1] and self.sound(name, one.boot) else None
 

@@ -70,7 +70,10 @@ def too_much(review: Review, orphans: int) -> str:
 
 def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
     """Where the line for a setting belongs: where it is now, unless that is no file of the administrator's."""
-    setting = (review.settings or {}).get(name)
+    if review.settings is None:
+        # Nobody knows what else is there.
+        return PLACES[-1]
+    setting = review.settings.get(name)
     if setting is None or not setting.line:
         return PLACES[0]
     if setting.path.startswith("/etc/"):

@@ -6,7 +6,7 @@ import pytest
 
 from limits_host import GIB, NOON, Host, host, levels
 from sysctl_trees import plant
-from tcp_headroom import kernel_defaults
+from tcp_headroom import check_tcp_limits, kernel_defaults
 
 __all__ = ["host"]
 
@@ -231,6 +231,30 @@ class TestOneLine:
             "also wrong: tcp_mem is out of order: pre",
             "also wrong: the limit should be 4 times ", "also wrong: a reboot sets tcp_max_orphan",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "lengths, room, kept",
+        [((10,), 0, 1), ((10, 10), 24, 2), ((10, 10), 23, 1), ((10, 10, 10), 36, 3), ((10, 10, 10), 35, 1),
+         ((10, 10, 999), 24 + 2 + len(check_tcp_limits.MORE), 2), ((10, 10, 999), 24 + 1 + len(check_tcp_limits.MORE), 1)],
+    )  # fmt: skip
+    def test_what_fits(self, lengths: tuple[int, ...], room: int, kept: int) -> None:
+        assert check_tcp_limits.fitting(["é" * (length // 2) for length in lengths], room) == kept
+
+    def test_many_things_not_seen(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check_tcp_limits, "ROOM", 91)
+        host.put("sys/net/ipv4/tcp_max_orphans", "x\n")
+        host.put("sys/net/ipv4/tcp_mem", "y\n")
+        output = host.check("-v")
+        assert output.code == 3
+        assert output.lines[0] == (
+            "TCP LIMITS UNKNOWN - sys/net/ipv4/tcp_max_orphans is not a number; sys/net/ipv4/tcp_mem is not three numbers"
+        )
+        monkeypatch.setattr(check_tcp_limits, "ROOM", 90)
+        output = host.check("-v")
+        assert output.lines[0] == (
+            "TCP LIMITS UNKNOWN - sys/net/ipv4/tcp_max_orphans is not a number; and more, which -v lists"
+        )
+        assert "also not seen: sys/net/ipv4/tcp_mem is not three numbers" in output.lines
 
     def test_nothing_seen(self, host: Host) -> None:
         deep = "/".join(["d" * 90] * 3)

@@ -202,6 +202,7 @@ class TestNotSeen:
         output = host.check()
         assert output.code == 3
         assert "what a reboot sets is not certain: " in output.text and "60-x.conf" in output.text
+        assert "a reboot changes" not in output.text
         host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
         output = host.check("-v")
         assert output.code == 2

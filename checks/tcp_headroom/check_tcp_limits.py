@@ -202,13 +202,13 @@ def length(text: str) -> int:
 
 def fitting(sentences: list[str], room: int) -> int:
     """How many of them fit into so many bytes, with ``MORE`` where it is needed; the first is always taken."""
-    taken = 0
-    for number, sentence in enumerate(sentences, 1):
-        taken += length(sentence)
-        last = number == len(sentences)
-        if number > 1 and taken + (0 if last else length(MORE)) > room:
-            return number - 1
-    return len(sentences)
+    lengths = [length(sentence) for sentence in sentences]
+    if sum(lengths) <= room:
+        return len(sentences)
+    kept = 1
+    while kept < len(sentences) and sum(lengths[: kept + 1]) <= room - length(MORE):
+        kept += 1
+    return kept
 
 
 class Judged(nagiosplugin.Context):

@@ -10,6 +10,7 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
+import functools
 
 from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, tcp_mem, wording
 from tcp_headroom.blind import Blind
@@ -264,14 +265,20 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield from owners.of_memory(seen.bytes, seen.patience)
     for reason in seen.left_out:
         yield f"left out, {reason}"
-    from tcp_headroom import evidence
 
-    yield evidence.conclusion(
+
+def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
+    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    from tcp_headroom import evidence  # for -v alone
+
+    return evidence.conclusion(
         seen.root,
         evidence.memory(seen.root),
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        alarm=alarm,
+        stop=stop,
     )
 
 
@@ -288,5 +295,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -22,8 +22,6 @@ from collections import namedtuple
 from tcp_headroom import procfs, sock_diag, sysctl, wording
 from tcp_headroom.blind import Blind
 
-import nagiosplugin
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,26 +97,6 @@ class Holding:
         self.holders[holder] = self.holders.get(holder, 0) + held
 
 
-def of_orphans(total: int | None, patience: float) -> list[str]:
-    """Lines that say whose the orphans are, within ``patience`` seconds; ``total`` is what the machine has."""
-    return _as_far_as_possible(_orphans(total, time.monotonic() + patience))
-
-
-def of_memory(total: int | None, patience: float) -> list[str]:
-    """Lines that say who holds TCP memory; ``total`` is what the machine has, in bytes."""
-    return _as_far_as_possible(_memory(total, time.monotonic() + patience))
-
-
-def _as_far_as_possible(lines: Iterator[str]) -> list[str]:
-    shown = []
-    try:
-        for line in lines:
-            shown.append(line)
-    except nagiosplugin.Timeout as limit:
-        shown.append(f"left out, owners: gave up after {limit}; allow more time with -t, or use --no-owners")
-    return shown
-
-
 class _Listing:
     """One dump of each family, and what went wrong in it."""
 
@@ -144,8 +122,9 @@ def _ephemeral() -> tuple[bytes, bytes]:
     return ports.start.to_bytes(2, "big"), (ports.stop - 1).to_bytes(2, "big")
 
 
-def _orphans(total: int | None, deadline: float) -> Iterator[str]:
-    listing = _Listing(deadline)
+def of_orphans(total: int | None, patience: float) -> Iterator[str]:
+    """Lines that say whose the orphans are, within ``patience`` seconds; ``total`` is what the machine has."""
+    listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
     counts: dict[tuple[bytes, bool, int, bytes], int] = {}
@@ -204,8 +183,9 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def _memory(total: int | None, deadline: float) -> Iterator[str]:
-    listing = _Listing(deadline)
+def of_memory(total: int | None, patience: float) -> Iterator[str]:
+    """Lines that say who holds TCP memory, within ``patience`` seconds; ``total`` is what the machine has, in bytes."""
+    listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
     found: dict[tuple[bytes, bool], Holding] = {}
@@ -238,7 +218,7 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
     if ranked[TOP:]:
         named = {id(found[service]) for service, _held in ranked[:TOP]}
         inodes = {inode: where for inode, where in inodes.items() if id(where[0]) in named}
-    left_out = _find_processes(inodes, deadline)
+    left_out = _find_processes(inodes, listing.deadline)
     seen = sum(held for _service, held in ranked)
     whole = max(total or 0, seen)
     for service, held in ranked[:TOP]:

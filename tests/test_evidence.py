@@ -170,12 +170,23 @@ def test_a_ring_that_shows_a_part(host: Host) -> None:
     assert "because /dev/kmsg shows 25.0 % of that time. Next" in host.run("check_tcp_orphans", "-v").verdict
 
 
+@pytest.mark.parametrize("command", GAUGES)
+@pytest.mark.parametrize("option, code", [("-w", 1), ("-c", 2)])
+def test_an_alarm_of_strict_thresholds(host: Host, command: str, option: str, code: int) -> None:
+    """The verdict does not contradict the state."""
+    output = host.run(command, "-v", option, "1:")
+    assert (output.code, output.case) == (code, verdict.NOTHING)
+    assert ". Next: the alarm is that of -w or -c alone, which are stricter than the kernel" in output.verdict
+    assert output.verdict.startswith(host.run(command, "-v").verdict.removesuffix("nothing to do"))
+
+
 def test_without_a_log(host: Host) -> None:
     host.readable = False
     assert host.agreed() == (
         f"Verdict: no shortage now - {AT_REST}; in this network namespace nothing was reset in the last 1h; cannot say "
         "about others (containers), because the kernel log is not readable: cannot open /dev/kmsg: Operation not "
-        "permitted; ask for a group. Next: run check_tcp_kernel_log -v on that host, as a user who can read its kernel log"
+        "permitted; ask for a group. Next: run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, "
+        "with time enough (-t), and every few minutes, as it remembers what a log loses"
     )
     host.count(4)
     assert " shows 4 resets within 1 min; by now" in host.agreed()

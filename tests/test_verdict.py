@@ -53,7 +53,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"pages": 201}, verdict.MEMORY, "50.2 % of the maximum 400: above pressure 200, windows stop growing"),
     ({"pages": 400}, verdict.MEMORY, "above pressure 200"),
     ({"pages": 401}, verdict.MEMORY, "memory is refused, data is dropped, and orphans with unsent data are reset"),
-    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum"),
+    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum, which is near: above it memory is refused"),
     ({"pages": 360, "levels": TcpMem(1, 390, 400)}, verdict.NOTHING, "90.0 %"),
     ({"under_pressure": True}, verdict.MEMORY, "the kernel is in the pressure phase"),
     ({"under_pressure": True, "levels": AWAY}, verdict.MEMORY, "; tcp_mem cannot be seen from here"),
@@ -101,7 +101,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"grants": WHY}, verdict.NO_SHORTAGE, "the limits of this container are unknown: net/x cannot be read"),
     # What cannot be seen.
     ({"limit": AWAY, "levels": AWAY}, verdict.HIDDEN, "cannot say, because tcp_max_orphans and tcp_mem cannot be seen"),
-    ({"levels": AWAY, "orphans": 30}, verdict.HIDDEN, "; 30 orphans, 30.0 % of the limit 100; TCP holds 50 pages"),
+    ({"levels": AWAY}, verdict.HIDDEN, "; 3 orphans, 3.0 % of the limit 100; TCP holds 50 pages"),
+    ({"levels": AWAY, "orphans": 30}, verdict.HIDDEN, "; 30 orphans, 30.0 % of the limit 100, above the quarter (4x); TCP holds 50 pages"),
     ({"limit": AWAY, "log": Log(2)}, verdict.HIDDEN, "; but in the last 1h the log shows at least 2 resets"),
     ({"limit": AWAY, "counter": LOST}, verdict.HIDDEN, "; of this network namespace 5 orphans were reset since it"),
     ({"limit": AWAY, "pages": WHY}, verdict.CANNOT_SAY, "because this is a child network namespace and because net/x"),
@@ -117,7 +118,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"log": Log(1, 2, 3)}, verdict.SPIKE, "(cause: 1 orphans, 2 memory, 3 unclear)"),
     ({"counter": Counter(9, 2, 7)}, verdict.SPIKE, "the counter of this network namespace shows 2 resets within 7 min"),
     ({"log": Log(1), "counter": Counter(9, 2, 7)}, verdict.SPIKE, "(cause: 1 orphans) and the counter"),
-    ({"orphans": 26, "log": Log(memory=1)}, verdict.SPIKE, "; the orphans are above the quarter of their limit"),
+    ({"orphans": 26, "log": Log(memory=1)}, verdict.SPIKE, "there are few: 26 orphans, 26.0 % of the limit 100, above the quarter (4x); TCP"),
     ({"orphans": 26, "log": Log(orphans=9)}, verdict.PENALISED, "which that explains unless"),
     ({"orphans": 26, "counter": Counter(9, 2, 7)}, verdict.PENALISED, "shows 2 resets within 7 min, which that explains"),
     ({"orphans": 51, "log": Log(orphans=9)}, verdict.ORPHAN_LIMIT, "; the log shows at least 9 resets"),
@@ -140,6 +141,25 @@ def test_case(changes: dict[str, Any], case: str, part: str) -> None:
 
 def test_every_case_is_in_the_table() -> None:
     assert {case for _changes, case, _part in CASES} == set(verdict.CASES)
+
+
+def test_steps_are_those_for_what_is_missing() -> None:
+    """Nothing is asked for that would not help, and nothing is left out."""
+    steps = {
+        "run check_tcp_kernel_log -v": {"log": LATE},
+        "see aborts_on_memory": {"log": Log(swallowed=8)},
+        "run this as a user": {"grants": WHY},
+        "run this once more": {"grants": [grant(failcnt=7, watched=False)]},
+    }
+    for wanted, changes in steps.items():
+        for alarm in (False, True):
+            said = verdict.judge(evidence(alarm=alarm, **changes)).next_step
+            assert [step in said for step in steps] == [step == wanted for step in steps]
+            assert said.endswith("see whether that is meant") == alarm
+    both = verdict.judge(evidence(log=LATE, grants=WHY)).next_step
+    assert both.startswith("run check_tcp_kernel_log -v") and both.endswith(
+        "; run this as a user who can read user_beancounters"
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +192,14 @@ def test_every_case_is_in_the_table() -> None:
         ({"log": Log(memory=1)}, "look at the graph of pages, and for what took the memory (ss -tm); if it comes back"),
         ({"log": Log(1, 1)}, "compare the graphs of orphans and pages: both limits were reached; if it comes back"),
         ({"log": Log(unclear=1)}, "compare the graphs of orphans and pages at that time, as no cause is named"),
-        ({"log": LATE}, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log"),
+        ({"levels": AWAY}, "run the checks on the host, outside of containers, or give them its limits: check_tcp_mem --tcp-mem M"),
+        ({"log": LATE}, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, with time"),
+        ({"log": Log(swallowed=8)}, "see aborts_on_memory of check_tcp_orphans in each container, as no limit swallows"),
+        ({"grants": WHY}, "run this as a user who can read user_beancounters"),
+        ({"grants": [grant(failcnt=7, watched=False)]}, "run this once more with -v, as the second run can tell"),
+        # An alarm of thresholds that are stricter than the kernel.
+        ({"alarm": True}, "the alarm is that of -w or -c alone"),
+        ({"alarm": True, "orphans": 26}, "nothing at once; if it lasts, find the service that closes"),
     ],
 )  # fmt: skip
 def test_next_step(changes: dict[str, Any], step: str) -> None:
@@ -204,6 +231,7 @@ VALUES = {
     "counter": st.builds(Counter, COUNT, COUNT, st.just(2**31), GAP),
     "grants": st.one_of(st.none(), GRANTS, REASON),
     "window": st.sampled_from(["1h", "999999s"]),
+    "alarm": st.booleans(),
 }
 # Anything at all is hardly ever healthy: so others are healthy but for a few values, too.
 ANY = st.one_of(st.fixed_dictionaries(VALUES), st.fixed_dictionaries({}, optional=VALUES)).map(lambda changes: evidence(**changes))  # fmt: skip
@@ -232,6 +260,7 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
     if judged.case == verdict.NOTHING:
         assert not found.log.gap and not found.log.swallowed
         assert found.grants is None or all(grant.watched for grant in found.grants)
+    assert not (found.alarm and "nothing to do" in line)
 
 
 def test_the_readme_has_the_same_cases_in_the_same_order() -> None:

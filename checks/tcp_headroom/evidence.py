@@ -1,7 +1,8 @@
 """The evidence of all three checks, gathered for ``verdict``; for what is unknown, the reason why.
 
 Imported for ``-v`` alone, after the result is certain: whatever fails, and the
-time-out, costs a part of the evidence and is named in the verdict. Values that the command has read are handed in; the rest is read,
+time-out, costs a part of the evidence and is named in the verdict. Values that the
+command has read are handed in; the rest is read,
 what is quick first and the log of this host last. Nothing is remembered but the
 failures of OpenVZ (``beancounters``); the memory of ``check_tcp_kernel_log`` is only
 looked at.

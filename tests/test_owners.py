@@ -9,7 +9,7 @@ import pathlib
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import nagiosplugin
 import pytest
@@ -108,7 +108,9 @@ HELD_LINES = [
     "port 55555: 24.4 KiB, 1.5 %, in 1 socket; 23.4 KiB received, 0 B to be sent; held by process 10 24.4 KiB",
     "connections to port 5432: 23.4 KiB, 1.5 %, in 1 socket; 0 B received, 23.4 KiB to be sent",
 ]
-MORE_MEMORY = f"454.5 KiB more, 28.4 %: {OTHERS}, in the kernel's reserve for each CPU, or come and gone"
+MORE_MEMORY = (
+    f"454.5 KiB more, 28.4 %: {OTHERS}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or come and gone"
+)
 
 
 @pytest.fixture
@@ -164,6 +166,32 @@ def test_processes_of_others(
     ]
 
 
+def test_a_process_of_the_same_user_with_more_rights(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
+    """Its folder can be listed, and no link in it be read (``proc_fd_access_allowed``, fs/proc/fd.c)."""
+    real = os.readlink
+
+    def readlink(name: str, dir_fd: int) -> str:
+        if os.readlink(f"/proc/self/fd/{dir_fd}").endswith("/9/fd"):
+            raise PermissionError(13, "Permission denied")
+        return real(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr("tcp_headroom.owners.os", _Os(readlink))
+    install(monkeypatch, Kernel([HELD[1] + HELD[5], done()], [done()]))
+    *ports, why = owners.of_memory(None, 5)
+    assert [line.partition("; held by ")[2] for line in ports] == ["", "process 10 24.4 KiB"]
+    assert why == "left out, processes: 1 cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+
+
+class _Os:
+    """The module ``os`` with one function of its own."""
+
+    def __init__(self, readlink: Callable[..., str]) -> None:
+        self.readlink = readlink
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
 def test_processes_cannot_be_listed(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     monkeypatch.setattr(owners, "PROC", "/nonexistent/proc")
     install(monkeypatch, Kernel([HELD[1], done()], [done()]))
@@ -206,6 +234,36 @@ def test_a_process_with_many_descriptors(monkeypatch: pytest.MonkeyPatch, proc: 
         "held by about many[1] 100.0 KiB"
     )
     assert looked[:20] == [str(number) for number in range(0, 100, 5)]
+
+
+def test_a_sample_is_never_more_than_all(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
+    """The one socket that holds something is among those looked at, which stand for ten times as many."""
+    monkeypatch.setattr(owners, "DESCRIPTORS", 10)
+    (proc / "1/fd").mkdir(parents=True)
+    (proc / "1/status").write_text("Name:\tmany\nFDSize:\t100\n")
+    (proc / "1/fd/0").symlink_to("socket:[100]")
+    for inode, said in ((100, "; held by about process 1 1.0 KiB"), (101, "")):
+        install(monkeypatch, Kernel([message(1, 443, 1, inode=inode, attributes=memory(1024, 0, 0)), done()], [done()]))
+        lines = list(owners.of_memory(None, 5))
+        assert lines == ["port 443: 1.0 KiB, 100.0 %, in 1 socket; 1.0 KiB received, 0 B to be sent" + said]
+
+
+@pytest.mark.parametrize("found, said", [(1, True), (2, False)])
+def test_processes_that_are_not_there(
+    monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path, found: int, said: bool
+) -> None:
+    """In a container with the network of the host its processes are missing; a few sockets always are closed since."""
+    inodes = [*[11, 12][:found], *range(1000, 1002)]
+    held = [message(1, 443, 1, inode=inode, attributes=memory(1024, 0, 0)) for inode in inodes]
+    install(monkeypatch, Kernel([*held, done()], [done()]))
+    assert (
+        list(owners.of_memory(None, 5))[1:]
+        == [
+            "left out, processes: nobody was found who holds 2 of 3 sockets: hidden (hidepid, another PID namespace), the "
+            "kernel itself, or closed since"
+        ]
+        * said
+    )
 
 
 def test_inodes_are_bounded(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:

@@ -2,10 +2,9 @@
 
 Imported for ``-v`` alone, after the result is certain: whatever fails, and the
 time-out, costs a part of the evidence and is named in the verdict. Values that the
-command has read are handed in; the rest is read,
-what is quick first and the log of this host last. Nothing is remembered but the
-failures of OpenVZ (``beancounters``); the memory of ``check_tcp_kernel_log`` is only
-looked at.
+command has read are handed in; the rest is read, what is quick first and the log of
+this host last. Nothing is remembered but the failures of OpenVZ (``beancounters``);
+the memory of ``check_tcp_kernel_log`` is only looked at.
 """
 
 from __future__ import annotations

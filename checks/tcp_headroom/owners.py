@@ -228,7 +228,9 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
             f"{wording.count(holding.sockets, 'socket')}; {wording.size(holding.received)} received, "
             f"{wording.size(holding.queued)} to be sent"
         )
-        holders = ", ".join(f"{name} {wording.size(size)}" for name, size in _largest(holding.holders)[:NAMES])
+        # A sample may come out larger than all there is.
+        largest = _largest({name: min(size, held) for name, size in holding.holders.items()})
+        holders = ", ".join(f"{name} {wording.size(size)}" for name, size in largest[:NAMES])
         yield f"{line}; held by {holders}" if holders else line
     if ranked[TOP:]:
         rest = sum(held for _service, held in ranked[TOP:])
@@ -240,7 +242,7 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
         yield f"left out, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}"
-        yield f"{more}: in {ELSEWHERE}, in the kernel's reserve for each CPU, or come and gone"
+        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or come and gone"
 
 
 def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
@@ -250,7 +252,8 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
 
     Reading a link below ``/proc/PID/fd`` takes the rights of ptrace, and asks no file system.
     """
-    unreadable = 0
+    unreadable = sampled = 0
+    asked = len(wanted)
     try:
         pids = sorted(filter(str.isdigit, os.listdir(PROC)), key=int) if wanted else []
     except OSError as error:
@@ -268,22 +271,33 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
         except OSError:  # It has ended.
             continue
         try:
-            _look_into(folder, pid, wanted)
+            sampled += _look_into(folder, pid, wanted)
+        except PermissionError:  # Of the same user, but with more rights: the links are closed, the folder is not.
+            unreadable += 1
         except OSError:  # It has ended.
             pass
         finally:
             os.close(folder)
     if wanted and unreadable:
         return f"{unreadable} cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+    # A few are always closed meanwhile.
+    if 2 * len(wanted) > asked and not sampled:
+        return (
+            f"nobody was found who holds {len(wanted)} of {wording.count(asked, 'socket')}: hidden (hidepid, another PID "
+            "namespace), the kernel itself, or closed since"
+        )
     return ""
 
 
-def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> None:
+def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> bool:
+    """Returns whether only a sample of the descriptors was looked at."""
     descriptors, step = _descriptors(folder, pid)
     name = ""
     for descriptor in descriptors:
         try:
             link = os.readlink(descriptor, dir_fd=folder)
+        except PermissionError:
+            raise
         except OSError:  # Closed in between.
             continue
         inode = link[len("socket:[") : -1]
@@ -292,6 +306,7 @@ def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) ->
             if holding:
                 name = name or ("about " if step > 1 else "") + _name(pid)
                 holding.add(name, held * step)
+    return step > 1
 
 
 def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:

@@ -7,6 +7,7 @@ import itertools
 import os
 import pathlib
 import re
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import nagiosplugin
 import pytest
 
 from conftest import Run
-from netlink import Kernel, Losing, Refusing, done, error, install, memory, message
+from netlink import Kernel, Losing, Refusing, attribute, done, error, install, memory, message
 from tcp_headroom import owners, sock_diag
 from tcp_headroom.sockstat import Sockstat
 
@@ -79,6 +80,29 @@ def test_no_orphans(run: Run, monkeypatch: pytest.MonkeyPatch, total: int, more:
     totals(monkeypatch, total)
     install(monkeypatch, Kernel([done()]))
     assert told(run, "check_tcp_orphans") == more
+
+
+def test_the_bounds_of_ephemeral_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are among them; one more, on which somebody listens, is a service."""
+    monkeypatch.setattr("tcp_headroom.sysctl.ephemeral_ports", lambda root: range(40000, 50000))
+    here = [39999, 40000, 45000, 49999, 50000]
+    install(monkeypatch, Kernel([message(10, 45000, 0), *(message(4, port, 80) for port in here), done()], [done()]))
+    assert [line.partition(";")[0] for line in owners.of_orphans(5, 5)] == [
+        "connections to port 80: 2 orphans, 40.0 %", *(f"port {port}: 1 orphan, 20.0 %" for port in here[::2])
+    ]  # fmt: skip
+
+
+def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tcp_headroom.sysctl.rto_max_ms", lambda root: 2000)
+    many = [
+        message(4, 443, 1, timer=timer, attributes=attribute(2, bytes(44) + struct.pack("=I", silent) + bytes(56)))
+        for timer, silent in [(4, 4000), (4, 4001), (4, 9999), (1, 9999)]
+    ]
+    install(monkeypatch, Kernel([*many, done()], [done()]))
+    assert list(owners.of_orphans(4, 5))[1] == (
+        "at least 2 of them are penalised now: the peer takes no data, and none was sent for 4 s; ICMP errors and lost "
+        "routes cannot be seen from here"
+    )
 
 
 def test_networks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +241,7 @@ def test_no_time_for_processes(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Pa
 
 def test_a_process_with_many_descriptors(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     """Evenly spread ones stand for all; the result is an estimate, and is called so."""
-    monkeypatch.setattr(owners, "DESCRIPTORS", 20)
+    monkeypatch.setattr(owners, "DESCRIPTORS", 25)
     (proc / "1/fd").mkdir(parents=True)
     (proc / "1/comm").write_text("many\n")
     (proc / "1/status").write_text("Name:\tmany\nFDSize:\t100\nGroups:\n")
@@ -264,6 +288,17 @@ def test_processes_that_are_not_there(
         ]
         * said
     )
+
+
+def test_the_five_largest_are_named(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
+    """And processes are looked for that hold sockets of these."""
+    many = [message(1, port, 1, inode=1000 + port, attributes=memory(1024 * port, 0, 0)) for port in range(1, 8)]
+    install(monkeypatch, Kernel([*many, done()], [done()]))
+    lines = list(owners.of_memory(28 * 1024, 5))
+    assert [line.partition(",")[0] for line in lines[:5]] == [f"port {port}: {port}.0 KiB" for port in (7, 6, 5, 4, 3)]
+    assert lines[5] == "2 more ports: 3.0 KiB, 10.7 %"
+    assert lines[6].startswith("left out, processes: nobody was found who holds 5 of 5 sockets")
+    assert len(lines) == 7
 
 
 def test_inodes_are_bounded(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:

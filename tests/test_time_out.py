@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import pathlib
 import random
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,7 @@ import nagiosplugin
 import pytest
 
 from conftest import Output, Run
-from tcp_headroom import plugin
+from tcp_headroom import clock, kernel_log, plugin, procfs
 
 COMMANDS = ("check_tcp_orphans", "check_tcp_mem", "check_tcp_kernel_log")
 EVERY = pytest.mark.parametrize("command", COMMANDS)
@@ -73,7 +74,7 @@ def test_alarm_at_many_points(run: Run, monkeypatch: pytest.MonkeyPatch, command
     for striker.wanted in [*range(1, 12), *chosen, *range(points - 12, points)]:
         output = run(command, "-v")
         assert result(output) == result(whole), striker.wanted
-        assert output.verdict
+        assert output.verdict and "internal error" not in output.text
         gave_up = next((line for line in output.lines if "gave up after 8s" in line), "")
         given_up += gave_up == "left out, the rest: the check gave up after 8s; allow more time with -t"
     assert given_up
@@ -108,6 +109,41 @@ def test_lines_until_then_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch, tm
     assert output.verdict.startswith("Verdict: orphan limit - 100 orphans, ")
     assert "; the rest is unknown: the check gave up after 8s. Next: " in output.verdict
     assert not read
+
+
+@EVERY
+def test_nothing_is_read_after_the_alarm(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """No other would end it."""
+    read: list[str] = []
+
+    def record(_root: str, name: str) -> str:
+        read.append(name)
+        raise procfs.Blind(name)
+
+    def explanation(seen: object) -> Iterator[str]:
+        monkeypatch.setattr(procfs, "read", record)
+        monkeypatch.setattr(kernel_log, "look", lambda *_arguments: read.append("log"))
+        yield "a"
+        raise nagiosplugin.Timeout("8s")
+
+    monkeypatch.setattr(f"tcp_headroom.{command}.explanation", explanation)
+    output = run(command, "-v")
+    assert output.lines[1:3] == ["a", "left out, the rest: the check gave up after 8s; allow more time with -t"]
+    assert output.case == "cannot say"
+    assert set(read) <= {clock.BOOT_ID}
+
+
+def test_no_alarm_rings_after_the_last_line() -> None:
+    """What is done then takes no time, and would lose the result."""
+    results = nagiosplugin.Results(nagiosplugin.Result(nagiosplugin.Ok))
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        signal.alarm(60)
+        wording = plugin.Wording(str, lambda: ["a"], {}, lambda alarm, stop: f"{alarm} {stop}")
+        assert wording.verbose(results) == ["a", "False None"]
+        assert signal.alarm(0) == 0
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_traceback_is_for_those_who_ask(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

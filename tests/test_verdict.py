@@ -56,6 +56,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum, which is near: above it memory is refused"),
     ({"pages": 360, "levels": TcpMem(1, 390, 400)}, verdict.NOTHING, "90.0 %"),
     ({"under_pressure": True}, verdict.MEMORY, "the kernel is in the pressure phase"),
+    ({"limit": 0, "pages": WHY, "under_pressure": True}, verdict.CONFIGURATION, "; and it is short now: the kernel is in"),
+    ({"orphans": 51, "pages": WHY, "under_pressure": True}, verdict.BOTH, "socket is; the kernel is in the pressure phase"),
     ({"under_pressure": True, "levels": AWAY}, verdict.MEMORY, "; tcp_mem cannot be seen from here"),
     ({"under_pressure": True, "limit": AWAY, "levels": AWAY}, verdict.MEMORY, "; tcp_max_orphans and tcp_mem cannot"),
     ({"pages": 201, "orphans": 30}, verdict.MEMORY, "; 30 orphans, 30.0 % of the limit 100, above the quarter (4x)"),
@@ -99,6 +101,9 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"grants": [grant(held=400)], "orphans": 101}, verdict.ORPHAN_LIMIT, "; numtcpsock of container 101 holds 400"),
     ({"grants": [grant(failcnt=7, watched=False)]}, verdict.NO_SHORTAGE, "numtcpsock of container 101 7 times"),
     ({"grants": WHY}, verdict.NO_SHORTAGE, "the limits of this container are unknown: net/x cannot be read"),
+    # Refused now is more telling than not to see the node's limits.
+    ({"grants": [grant(held=400)], "limit": AWAY, "levels": AWAY}, verdict.CONTAINER, "holds 400 of the 400 its barrier"),
+    ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, verdict.NO_SHORTAGE, "container 101 7 times"),
     # What cannot be seen.
     ({"limit": AWAY, "levels": AWAY}, verdict.HIDDEN, "cannot say, because tcp_max_orphans and tcp_mem cannot be seen"),
     ({"levels": AWAY}, verdict.HIDDEN, "; 3 orphans, 3.0 % of the limit 100; TCP holds 50 pages"),
@@ -141,6 +146,28 @@ def test_case(changes: dict[str, Any], case: str, part: str) -> None:
 
 def test_every_case_is_in_the_table() -> None:
     assert {case for _changes, case, _part in CASES} == set(verdict.CASES)
+
+
+@pytest.mark.parametrize(
+    "changes, unsaid",
+    [
+        # Where the log shows all, the age of the counter does not matter.
+        ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, "not known"),
+        # What is known to be of this hour is not said to be of an unknown one.
+        ({"grants": [grant(failcnt=7, grown=2, minutes=9)]}, "at some time"),
+    ],
+)
+def test_nothing_superfluous(changes: dict[str, Any], unsaid: str) -> None:
+    assert unsaid not in str(verdict.judge(evidence(**changes)))
+
+
+def test_what_is_short_leaves_no_room_for_all_the_rest() -> None:
+    most: dict[str, Any] = {"orphans": 60, "pages": Blind("x" * 900), "under_pressure": True, "log": Log(10, 10, 10)}
+    part = "; the rest is unknown: xxx"
+    assert part in verdict.judge(evidence(**most)).text
+    judged = verdict.judge(evidence(counter=Counter(9, 9, 60), **most))
+    assert judged.case == verdict.BOTH and len(judged.text) < verdict.ROOM
+    assert "the log shows" in judged.text and "the counter" in judged.text and part not in judged.text
 
 
 def test_steps_are_those_for_what_is_missing() -> None:
@@ -245,7 +272,8 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
     assert judged.case in verdict.CASES
     assert line.isprintable() and "|" not in line
     assert len(line) < 1000
-    assert re.fullmatch(r"Verdict: [A-Za-z ]+ - .+\. Next: .+", line)
+    assert re.fullmatch(r"Verdict: [A-Za-z ]+ - [^:; ].+\. Next: [^:; ].+", line)
+    assert not re.search(r"[:;,] ?[:;,]", line)
     healthy = judged.case in (verdict.NOTHING, verdict.NO_SHORTAGE)
     if healthy or judged.case in (verdict.PENALISED, verdict.SPIKE):
         orphans, limit, pages, levels = found[:4]

@@ -112,7 +112,7 @@ def _configuration(found: Evidence) -> Verdict | None:
     if levels and not levels[0]:
         steps.append(set_mem)
     if starved:
-        acute.append(_memory(found))
+        acute.append(_memory(found) or starved)
         if not levels:
             steps.append(_FIND_HOLDER)
     text = "; ".join(fault[1] for fault in (limit, levels) if fault)
@@ -138,7 +138,7 @@ def _shortage(found: Evidence) -> Verdict | None:
         )
         steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many")
     if starved:
-        parts.append(f"{_memory(found)}: {starved}")
+        parts.append(": ".join(filter(None, [_memory(found), starved])))
         steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there")
     if not parts:
         return None

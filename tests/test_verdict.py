@@ -51,9 +51,10 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     # TCP memory.
     ({"pages": 200}, verdict.NOTHING, "TCP holds 200 pages, 50.0 % of the maximum 400"),
     ({"pages": 201}, verdict.MEMORY, "50.2 % of the maximum 400: above pressure 200, windows stop growing"),
-    ({"pages": 400}, verdict.MEMORY, "above pressure 200"),
+    ({"pages": 360}, verdict.MEMORY, "maximum 400: above pressure 200, windows stop growing and queues are squeezed"),
+    ({"pages": 400}, verdict.MEMORY, "and queues are squeezed; above 90 % of the maximum, beyond which memory is refused"),
     ({"pages": 401}, verdict.MEMORY, "memory is refused, data is dropped, and orphans with unsent data are reset"),
-    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum, which is near: above it memory is refused"),
+    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum, beyond which memory is refused"),
     ({"pages": 360, "levels": TcpMem(1, 390, 400)}, verdict.NOTHING, "90.0 %"),
     ({"under_pressure": True}, verdict.MEMORY, "the kernel is in the pressure phase"),
     ({"limit": 0, "pages": WHY, "under_pressure": True}, verdict.CONFIGURATION, "; and it is short now: the kernel is in"),
@@ -154,7 +155,7 @@ def test_every_case_is_in_the_table() -> None:
         # Where the log shows all, the age of the counter does not matter.
         ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, "not known"),
         # What is known to be of this hour is not said to be of an unknown one.
-        ({"grants": [grant(failcnt=7, grown=2, minutes=9)]}, "at some time"),
+        ({"grants": [grant(failcnt=7, grown=2, minutes=9, watched=False)]}, "at some time"),
     ],
 )
 def test_nothing_superfluous(changes: dict[str, Any], unsaid: str) -> None:

@@ -278,10 +278,13 @@ def _starved(found: Evidence) -> str:
     if not isinstance(levels, Blind) and not isinstance(pages, Blind) and levels.max >= 1:
         if pages > levels.max:
             return "memory is refused, data is dropped, and orphans with unsent data are reset"
+        said = []
         if pages > levels.pressure:
-            return f"above pressure {levels.pressure}, windows stop growing and queues are squeezed"
+            said.append(f"above pressure {levels.pressure}, windows stop growing and queues are squeezed")
         if 100 * pages > tcp_mem.NEAR_PERCENT * levels.max:
-            return f"above {tcp_mem.NEAR_PERCENT} % of the maximum, which is near: above it memory is refused"
+            said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which memory is refused")
+        if said:
+            return "; ".join(said)
     if found.under_pressure is True:
         return "the kernel is in the pressure phase, which squeezes windows and queues until usage is below min"
     return ""

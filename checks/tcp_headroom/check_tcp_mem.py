@@ -195,7 +195,7 @@ class Usage(plugin.Gauge):
         if metric.value > 100:
             hint = "above the maximum: the kernel refuses memory, data is dropped and orphans are reset"
         elif critical is None and result.state == nagiosplugin.Critical:
-            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, where the kernel refuses memory"
+            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which the kernel refuses memory"
         else:
             return result
         return nagiosplugin.Result(result.state, hint, metric)

@@ -10,6 +10,7 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
+import functools
 
 from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, tcp_mem, wording
 from tcp_headroom.blind import Blind
@@ -33,9 +34,6 @@ NEXT_STEPS = {
     "levels": "set net.ipv4.tcp_mem to three rising page counts",
 }
 
-CRITICAL_PERCENT = 90
-"""Default of -c: the last tenth before the kernel refuses memory."""
-
 COUNTERS = {
     "memory_pressures": ("TCPMemoryPressures", "times TCP entered the pressure phase"),
     "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds spent in it, added when it ends"),
@@ -53,7 +51,7 @@ def build_parser() -> plugin.Parser:
         percent=True,
         default=(
             "more pages than the pressure level of tcp_mem, or the kernel says it is under pressure",
-            f"{CRITICAL_PERCENT}, of the maximum in tcp_mem in percent",
+            f"{tcp_mem.NEAR_PERCENT}, of the maximum in tcp_mem in percent",
         ),
     )
     parser.add_argument(
@@ -178,7 +176,7 @@ class Pages(plugin.Gauge):
             if self.limits[0] is None:
                 self.warning = resource.levels.pressure
             if self.limits[1] is None:
-                self.critical = CRITICAL_PERCENT * resource.levels.max // 100
+                self.critical = tcp_mem.NEAR_PERCENT * resource.levels.max // 100
         return super().performance(metric, resource)
 
 
@@ -191,13 +189,13 @@ class Usage(plugin.Gauge):
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         warning, critical = self.limits
-        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(CRITICAL_PERCENT)))
+        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT)))
         if result.state == nagiosplugin.Ok:
             return result
         if metric.value > 100:
             hint = "above the maximum: the kernel refuses memory, data is dropped and orphans are reset"
         elif critical is None and result.state == nagiosplugin.Critical:
-            hint = f"above {CRITICAL_PERCENT} % of the maximum, where the kernel refuses memory"
+            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which the kernel refuses memory"
         else:
             return result
         return nagiosplugin.Result(result.state, hint, metric)
@@ -264,14 +262,20 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield from owners.of_memory(seen.bytes, seen.patience)
     for reason in seen.left_out:
         yield f"left out, {reason}"
-    from tcp_headroom import evidence
 
-    yield evidence.conclusion(
+
+def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
+    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    from tcp_headroom import evidence  # for -v alone
+
+    return evidence.conclusion(
         seen.root,
         evidence.memory(seen.root),
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        alarm=alarm,
+        stop=stop,
     )
 
 
@@ -288,5 +292,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

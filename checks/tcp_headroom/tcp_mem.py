@@ -18,6 +18,9 @@ from collections import namedtuple
 from tcp_headroom import procfs, sysctl
 from tcp_headroom.blind import Blind
 
+NEAR_PERCENT = 90
+"""Of the maximum: what is above is near to be refused. Default of -c of ``check_tcp_mem``."""
+
 PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
 
 _SIGN = 1 << 63

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 
-from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, tcp_mem, wording
+from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, state, tcp_mem, wording
 from tcp_headroom.blind import Blind
 
 import nagiosplugin  # after plugin, which says when it is missing
@@ -61,6 +61,7 @@ def build_parser() -> plugin.Parser:
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
     parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
+    state.add_options(parser)
     return parser
 
 
@@ -80,14 +81,15 @@ def levels(text: str) -> tcp_mem.TcpMem:
 class Memory(nagiosplugin.Resource):
     """What the files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: tcp_mem.TcpMem | None, patience: float = 0) -> None:
-        self.root = root
-        self.override = override
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.override: tcp_mem.TcpMem | None = arguments.tcp_mem
         # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = patience if root == "/proc" else 0
-        self.levels = override
+        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
+        self.levels: tcp_mem.TcpMem | None = self.override
         self.page = tcp_mem.page_size()
-        self.unit = tcp_mem.read_unit(root, self.page)
+        self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
         self.pressure: bool | None = None
         self.counters: dict[str, int] = {}
@@ -270,7 +272,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
 
     return evidence.conclusion(
         seen.root,
-        evidence.memory(seen.root),
+        evidence.memory(seen.arguments),
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
@@ -283,7 +285,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Memory(arguments.procfs, arguments.tcp_mem, 0 if arguments.no_owners else arguments.timeout / 4)
+    seen = Memory(arguments)
     plugin.run(
         NAME,
         arguments,

@@ -217,9 +217,8 @@ def conclusion(seen: Orphans, alarm: bool, stop: Blind | None) -> str:
     """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
     from tcp_headroom import evidence  # for -v alone
 
-    return evidence.conclusion(
-        seen.root, seen.state or None, orphans=seen.orphans, limit=seen.limit, alarm=alarm, stop=stop
-    )
+    memory = evidence.memory(seen.arguments)
+    return evidence.conclusion(seen.root, memory, orphans=seen.orphans, limit=seen.limit, alarm=alarm, stop=stop)
 
 
 @plugin.guarded(NAME)

@@ -33,6 +33,7 @@ import nagiosplugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
     from typing import TypeVar
 
@@ -169,10 +170,10 @@ def conclusion(
         return str(verdict.unknown(f"of an internal error, {text}; please report it"))
 
 
-def memory(root: str) -> str | None:
-    """Where the state is by default: nowhere for another tree than /proc, or for a user without a home."""
+def memory(arguments: argparse.Namespace) -> str | None:
+    """Where these options have the state; None for no memory, also for that of a user without a home."""
     try:
-        return state.directory(None) if root == "/proc" else None
+        return state.chosen(arguments)
     except Blind:
         return None
 

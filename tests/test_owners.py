@@ -58,15 +58,17 @@ CROWD = [
 IPV4, IPV6 = [one for one in CROWD if one[16] == 2], [one for one in CROWD if one[16] == 10]
 
 
+ORPHAN_LINES = [
+    "port 443: 9 orphans, 81.8 %; FIN_WAIT1 6, FIN_WAIT2 1, CLOSING 1, LAST_ACK 1; "
+    "peers 10.1.0.0/24 (2), 10.1.1.0/24 (2), 10.1.2.0/24 (2)",
+    "connections to port 5432: 2 orphans, 18.2 %; FIN_WAIT1 2; peers 2001:db8:0:2::/64 (2)",
+]
+
+
 def test_orphans_are_added_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     totals(monkeypatch, 12)
     install(monkeypatch, Kernel([*IPV4[:3], b"".join(IPV4[3:]), done()], [b"".join(IPV6), done()]))
-    assert told(run, "check_tcp_orphans") == [
-        "port 443: 9 orphans, 81.8 %; FIN_WAIT1 6, FIN_WAIT2 1, CLOSING 1, LAST_ACK 1; "
-        "peers 10.1.0.0/24 (2), 10.1.1.0/24 (2), 10.1.2.0/24 (2)",
-        "connections to port 5432: 2 orphans, 18.2 %; FIN_WAIT1 2; peers 2001:db8:0:2::/64 (2)",
-        f"1 more: {OTHERS}, or come and gone",
-    ]
+    assert told(run, "check_tcp_orphans") == [*ORPHAN_LINES, f"1 more: {OTHERS}, or come and gone"]
 
 
 def test_mapped_addresses_are_ipv4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +168,12 @@ def test_memory_is_added_up(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path)
         *HELD_LINES,
         MORE_MEMORY,
     ]
+
+
+def test_the_readme_shows_these_lines() -> None:
+    shown = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    for block in ("\n".join(ORPHAN_LINES), HELD_LINES[0].replace("shop?", "shop")):
+        assert f"\n```\n{block}\n```\n" in shown
 
 
 def test_less_memory_counted_than_seen(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import time
 
 import pytest
 from hypothesis import given
@@ -188,6 +189,15 @@ def test_what_is_no_growth(container: Container, event: str) -> None:
     assert container.ask(3 if event == "restart" else 12) == [(10_300, 0)]
 
 
+def test_a_reboot_is_remembered_though_the_number_is_the_same(container: Container) -> None:
+    """Else no run would ever have watched a whole hour."""
+    container.ask(9)
+    container.now, container.boot = 100.0, "c" * 32
+    assert container.ask(9) == [(100, 0)]
+    container.now += 4000
+    assert container.ask(9) == [(100, 0)]
+
+
 def test_others_keep_what_they_remember(container: Container) -> None:
     for held in state.opened(str(container.state), 1):
         held.values["logs"] = {"x": 1}
@@ -221,5 +231,7 @@ def test_memory_is_bounded(container: Container) -> None:
 def test_another_run_is_not_waited_for(container: Container) -> None:
     container.ask(5)
     for _held in state.opened(str(container.state), 1):
+        began = time.monotonic()
         with pytest.raises(Blind, match="another run holds the state"):
             container.ask(6)
+        assert time.monotonic() - began < 1

@@ -2,75 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import pathlib
 import shutil
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import FIXTURES, Output, Run
-from sysctl_trees import INITS, plant
-from tcp_headroom import drift, kernel_defaults, limit_review, tcp_mem
-from tcp_headroom.sysctl_rules import PROCPS, SYSTEMD, Setting
+from conftest import FIXTURES
+from limits_host import GIB, NOON, PAGE, Host, host, levels
+from tcp_headroom import kernel_defaults, limit_review
+from tcp_headroom.sysctl_rules import Setting
 
-GIB = 1 << 30
-PAGE = tcp_mem.page_size()
-NOON = time.mktime((2026, 3, 25, 12, 5, 0, 0, 0, -1))
-
-
-def levels(memory: int) -> tuple[int, int, int]:
-    found = kernel_defaults.tcp_mem((6, 12, 0), memory // PAGE)
-    assert found
-    return found
-
-
-class Host:
-    """A machine of 24 GiB with everything as the kernel sets it, until a test changes it."""
-
-    def __init__(self, folder: pathlib.Path, run: Run) -> None:
-        self.proc, self.root, self.state = folder / "proc", folder / "root", folder / "state"
-        self.run = run
-        self.options: list[str] = ["--procfs", str(self.proc), "--sysctl-root", str(self.root)]
-        self.options += ["--state-dir", str(self.state)]
-        self.put("sys/kernel/osrelease", "6.12.117-amd64\n")
-        self.put("meminfo", f"MemTotal: {24 * GIB >> 10} kB\n")
-        self.put("sys/net/ipv4/tcp_ehash_entries", "262144\n")
-        self.put("sys/net/ipv4/tcp_max_orphans", "131072\n")
-        self.levels(*levels(24 * GIB))
-        self.put("cmdline", "quiet ro\n")
-        plant(self.root, INITS[SYSTEMD])
-
-    def put(self, name: str, text: str) -> None:
-        plant(self.proc, {name: text})
-
-    def levels(self, *pages: int) -> None:
-        self.put("sys/net/ipv4/tcp_mem", "\t".join(map(str, pages)) + "\n")
-
-    def persist(self, text: str, path: str = "/etc/sysctl.d/50-web.conf") -> None:
-        plant(self.root, {path: text})
-
-    def peak(self, orphans: int, when: float = NOON) -> None:
-        self.state.mkdir(mode=0o700, exist_ok=True)
-        day = time.strftime("%Y-%m-%d", time.localtime(when))
-        text = json.dumps({"format": 1, "orphan_peaks": {str(self.proc): {day: [orphans, when]}}})
-        (self.state / "state.json").write_text(text)
-
-    def check(self, *options: str) -> Output:
-        return self.run("check_tcp_limits", *self.options, *options)
-
-    def text(self, *options: str) -> str:
-        """The status line without perfdata."""
-        return self.check(*options).lines[0].partition(" | ")[0]
-
-
-@pytest.fixture
-def host(tmp_path: pathlib.Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(time, "time", lambda: NOON + 3 * 3600)
-    return Host(tmp_path, run)
+__all__ = ["host"]
 
 
 def test_healthy(host: Host) -> None:
@@ -87,7 +30,7 @@ def test_healthy_explained(host: Host) -> None:
     host.peak(40)
     assert host.check("-v").lines[1:-1] == [
         "net.ipv4.tcp_max_orphans: the kernel sets 131072 by itself (half the entries of its hash table)",
-        "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (memory 24.0 GiB, by MemTotal)",
+        "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (memory 24.0 GiB, by meminfo)",
         "worst case: 131072 orphans of 64 KiB each, 8.0 GiB; all of TCP 2.2 GiB; the memory is 24.0 GiB",
     ]
 
@@ -105,9 +48,9 @@ class TestFarBelowTheDefault:
         assert output.code == code
         if code:
             assert (
-                "; tcp_max_orphans is far below the 131072 that the kernel sets by itself. Next: write "
-                "net.ipv4.tcp_max_orphans = 131072 into /etc/sysctl.d/90-tcp-headroom.conf and apply it with sysctl -p; "
-                "-v has the commands |"
+                "; tcp_max_orphans is far below the 131072 that the kernel sets by itself. "
+                "Next: set net.ipv4.tcp_max_orphans to 131072 (sysctl -w), and write that into "
+                "/etc/sysctl.d/90-tcp-headroom.conf; -v has the commands |"
             ) in output.text
             assert output.perfdata["orphans_recommended"] == "131072;;;0"
 
@@ -126,9 +69,9 @@ class TestFarBelowTheDefault:
         host.levels(*(int(level * share) for level in levels(24 * GIB)))
         output = host.check()
         assert output.code == code
-        assert ("tcp_mem is far below the maximum of about 2.2 GiB that the kernel sets by itself" in output.text) == (
-            code > 0
-        )
+        assert (
+            "the maximum of tcp_mem is far below the about 2.2 GiB that the kernel sets by itself" in output.text
+        ) == (code > 0)
 
     def test_the_model_case(self, host: Host) -> None:
         """64 MiB for the TCP of a machine with 32 GiB, its table being of the boot."""
@@ -137,9 +80,9 @@ class TestFarBelowTheDefault:
         assert host.check() == (
             2,
             "TCP LIMITS CRITICAL - tcp_max_orphans 65536, 50.0 % of the kernel default; tcp_mem max 64.0 MiB, 2.1 % of "
-            "the kernel default; a reboot changes 2 settings; tcp_mem is far below the maximum of about 3.0 GiB that "
-            "the kernel sets by itself. Next: write net.ipv4.tcp_mem = 393216 524288 786432 into "
-            "/etc/sysctl.d/90-tcp-headroom.conf and apply it with sysctl -p; -v has the commands | drift=2;;;0 "
+            "the kernel default; a reboot changes 2 settings; the maximum of tcp_mem is far below the about 3.0 GiB that "
+            "the kernel sets by itself. Next: set net.ipv4.tcp_mem to 393216 524288 786432 (sysctl -w), and write that "
+            "into /etc/sysctl.d/90-tcp-headroom.conf; -v has the commands | drift=2;;;0 "
             "mem_limit_pct=2.0833%;50:;10:;0 orphans_limit_pct=50%;50:;10:;0 orphans_recommended=65536;;;0\n",
         )
         assert host.check("-v").lines[4:-1] == [
@@ -147,7 +90,7 @@ class TestFarBelowTheDefault:
             "net.ipv4.tcp_mem = 8192 12288 16384 is in no file: a reboot sets 393216 524288 786432, the kernel default",
             'now: sysctl -w net.ipv4.tcp_mem="393216 524288 786432"',
             "for good, in /etc/sysctl.d/90-tcp-headroom.conf: net.ipv4.tcp_mem = 393216 524288 786432",
-            f"left out, orphans_peak: check_tcp_orphans has kept none in {host.state}",
+            f"left out, orphans_peak: check_tcp_orphans --procfs {host.proc} has kept none in {host.state}",
         ]
 
     @pytest.mark.parametrize(
@@ -216,30 +159,31 @@ class TestFaults:
     @pytest.mark.parametrize("limit", [0, -1, -(2**31)])
     def test_no_orphans(self, host: Host, limit: int) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", f"{limit}\n")
+        host.peak(1)
         output = host.check()
-        assert output.code == 2
-        assert "; with a limit below 1 the kernel resets every orphan. Next: write net.ipv4.tcp_max_orphans = 131072 " in output.text  # fmt: skip
+        assert output.code == 2 and "times the peak" not in output.text
+        assert "; with a limit below 1 the kernel resets every orphan. Next: set net.ipv4.tcp_max_orphans to 131072 " in output.text  # fmt: skip
         assert "far below" not in output.text
 
     def test_no_memory(self, host: Host) -> None:
         host.levels(0, 0, 0)
         output = host.check()
         assert output.code == 2
-        assert "; tcp_mem has the maximum 0, so the kernel refuses all TCP memory. Next: write net.ipv4.tcp_mem = 294912 393216 589824 into" in output.text  # fmt: skip
+        assert "; tcp_mem has the maximum 0, so the kernel refuses all TCP memory. Next: set net.ipv4.tcp_mem to 294912 393216 589824 (sysctl -w), and write that into" in output.text  # fmt: skip
         assert "far below" not in output.text
 
     def test_out_of_order(self, host: Host) -> None:
         host.levels(294912, 3932160, 589824)
         output = host.check()
         assert output.code == 1
-        assert "; tcp_mem is out of order: pressure 3932160 is above max 589824, so the kernel skips the pressure phase and goes straight to resets. Next: write net.ipv4.tcp_mem = 294912 393216 589824 into" in output.text  # fmt: skip
+        assert "; tcp_mem is out of order: pressure 3932160 is above max 589824, so the kernel skips the pressure phase and goes straight to resets. Next: set net.ipv4.tcp_mem to 294912 393216 589824 (sysctl -w), and write that into" in output.text  # fmt: skip
 
     def test_the_worst_comes_first(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
         host.levels(294912, 3932160, 589824)
         text = host.text()
         assert text.index("with a limit below 1") < text.index("tcp_mem is out of order")
-        assert "Next: write net.ipv4.tcp_max_orphans = 131072 " in text
+        assert "Next: set net.ipv4.tcp_max_orphans to 131072 " in text
         lines = host.check("-v").lines
         assert "now: sysctl -w net.ipv4.tcp_max_orphans=131072" in lines
         assert 'now: sysctl -w net.ipv4.tcp_mem="294912 393216 589824"' in lines
@@ -257,14 +201,14 @@ class TestPeak:
         if code:
             assert (
                 "; peak 32769 orphans, 2026-03-25 12:05; a reboot changes neither; the limit should be 4 times the peak, "
-                "at least. Next: write net.ipv4.tcp_max_orphans = 262144 into "
+                "at least. Next: set net.ipv4.tcp_max_orphans to 262144 (sysctl -w), and write that into "
             ) in output.text
 
     def test_a_recommendation_beyond_the_memory_says_so(self, host: Host) -> None:
         host.peak(100000)
         assert host.text().endswith(
-            "Next: write net.ipv4.tcp_max_orphans = 524288 into /etc/sysctl.d/90-tcp-headroom.conf and apply it with "
-            "sysctl -p; -v has the commands; so many could pin 32.0 GiB, more than the memory of 24.0 GiB, so find first "
+            "Next: set net.ipv4.tcp_max_orphans to 524288 (sysctl -w), and write that into "
+            "/etc/sysctl.d/90-tcp-headroom.conf; -v has the commands; so many could pin 32.0 GiB, more than the memory of 24.0 GiB, so find first "
             "who makes them: check_tcp_orphans -v"
         )
 
@@ -295,154 +239,6 @@ class TestPeak:
         host.put("net/sockstat", "TCP: inuse 1 orphan 50000 tw 0 alloc 1 mem 1\n")
         host.run("check_tcp_orphans", "--procfs", host.proc, "--state-dir", host.state)
         assert "peak 50000 orphans, 2026-03-25 15:05" in host.text()
-
-
-class TestDrift:
-    """What runs against what a reboot would set."""
-
-    @pytest.mark.parametrize(
-        "file, code, count",
-        [
-            ("net.ipv4.tcp_max_orphans = 131072\n", 0, 0),
-            ("net/ipv4/tcp_max_orphans=0x20000\n", 0, 0),
-            ("net.ipv4.tcp_max_orphans = 0400000\n", 0, 0),
-            ("net.ipv4.tcp_mem = 294912\t393216  589824\n", 0, 0),
-            ("net.ipv4.tcp_mem = 294912\n", 0, 0),
-            ("# nothing\n", 0, 0),
-            ("net.ipv4.tcp_max_orphans = 65536\n", 1, 1),
-            ("net.ipv4.tcp_mem = 294912 393216 589825\n", 1, 1),
-            ("net.ipv4.tcp_mem = 1\n", 1, 1),
-            ("net.ipv4.tcp_mem = 1 2 3\nnet.ipv4.tcp_max_orphans = 5\n", 1, 2),
-            # What the kernel would refuse changes nothing, what it ignores neither.
-            ("net.ipv4.tcp_max_orphans = many\n", 0, 0),
-            ("net.ipv4.tcp_max_orphans = 131072 1\n", 0, 0),
-            ("net.ipv4.tcp_mem = 294912 393216 589824 # as ever\n", 0, 0),
-            ("net.ipv4.tcp_mem = 294912 5 x\n", 1, 1),
-        ],
-    )
-    def test_files(self, host: Host, file: str, code: int, count: int) -> None:
-        host.persist(file)
-        output = host.check()
-        assert (output.code, output.perfdata["drift"]) == (code, f"{count};;;0")
-
-    def test_the_line_and_both_ways_out(self, host: Host) -> None:
-        host.persist("# web\nnet.ipv4.tcp_mem = 1 2 3\n")
-        assert host.text() == (
-            "TCP LIMITS WARNING - tcp_max_orphans 131072, 100.0 % of the kernel default; tcp_mem max 2.2 GiB, 100.0 % of "
-            "the kernel default; a reboot changes 1 setting; a reboot sets tcp_mem 1 2 3 (/etc/sysctl.d/50-web.conf line "
-            "2). Next: decide which is right: set net.ipv4.tcp_mem to 1 2 3 now, or write 294912 393216 589824 into "
-            "/etc/sysctl.d/50-web.conf line 2; -v has the commands"
-        )
-        assert host.check("-v").lines[4:7] == [
-            "net.ipv4.tcp_mem: a reboot sets 1 2 3 (/etc/sysctl.d/50-web.conf line 2)",
-            'either: sysctl -w net.ipv4.tcp_mem="1 2 3"',
-            "or, in /etc/sysctl.d/50-web.conf line 2: net.ipv4.tcp_mem = 294912 393216 589824",
-        ]
-
-    def test_a_value_in_no_file_is_counted_and_said(self, host: Host) -> None:
-        host.put("sys/net/ipv4/tcp_max_orphans", "200000\n")
-        output = host.check("-v")
-        assert (output.code, output.perfdata["drift"]) == (0, "1;;;0")
-        assert output.lines[0].endswith("; a reboot changes 1 setting")
-        assert (
-            "net.ipv4.tcp_max_orphans = 200000 is in no file: a reboot sets 131072, the kernel default" in output.lines
-        )
-
-    @pytest.mark.parametrize("factor, count", [(0.95, 0), (1.05, 0), (0.85, 1), (1.5, 1)])
-    def test_a_default_that_is_reckoned_is_about_so_much(self, host: Host, factor: float, count: int) -> None:
-        host.levels(*(int(level * factor) for level in levels(24 * GIB)))
-        assert host.check().perfdata["drift"] == f"{count};;;0"
-
-    def test_advice_goes_where_the_line_is(self, host: Host) -> None:
-        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
-        host.persist("net.ipv4.tcp_max_orphans = 1000\n")
-        assert "into /etc/sysctl.d/50-web.conf line 1 and apply it with sysctl -p" in host.text()
-
-    def test_a_value_the_kernel_refuses_is_said(self, host: Host) -> None:
-        host.persist("net.ipv4.tcp_mem = many | more\x1b\n")
-        lines = host.check("-v").lines
-        assert "net.ipv4.tcp_mem: a reboot sets many ? more? (/etc/sysctl.d/50-web.conf line 1), which the kernel refuses" in lines  # fmt: skip
-
-    def test_of_the_command_line_of_the_kernel(self, host: Host) -> None:
-        host.put("cmdline", "quiet sysctl.net.ipv4.tcp_max_orphans=5 ro\n")
-        assert "; a reboot sets tcp_max_orphans 5 (" in host.text()
-
-    def test_by_what_boots_the_root(self, host: Host, tmp_path: pathlib.Path) -> None:
-        host.persist("net.ipv4.tcp_max_orphans = 5\n", "/etc/sysctl.conf")
-        assert host.check().code == 0
-        note = next(line for line in host.check("-v").lines if "/etc/sysctl.conf" in line)
-        assert "systemd" in note
-        other = tmp_path / "other"
-        plant(other, {**INITS[PROCPS], "/etc/sysctl.conf": "net.ipv4.tcp_max_orphans = 5\n"})
-        assert host.check("--sysctl-root", str(other)).code == 1
-
-
-class TestNotSeen:
-    """What cannot be seen is never OK, and never hides what is wrong."""
-
-    def test_a_root_that_nothing_boots(self, host: Host, tmp_path: pathlib.Path) -> None:
-        empty = tmp_path / "empty"
-        empty.mkdir()
-        output = host.check("--sysctl-root", str(empty))
-        assert output.code == 3
-        assert "; what a reboot sets cannot be seen: " in output.text
-        assert "drift" not in output.perfdata
-        assert host.check("--sysctl-root", str(empty), "--no-drift").code == 0
-
-    def test_another_tree_has_no_root_by_itself(self, host: Host) -> None:
-        host.options = host.options[:2]
-        assert host.text().endswith(
-            "; what a reboot sets is not known for another --procfs; name the root it belongs to with --sysctl-root DIR, "
-            "or do without by --no-drift"
-        )
-
-    def test_a_file_that_may_hold_something_else(self, host: Host) -> None:
-        plant(host.root, {"/etc/sysctl.d/60-x.conf": b"#" * 79 + b"\n"})
-        os.truncate(host.root / "etc/sysctl.d/60-x.conf", 100 << 20)
-        host.persist("net.ipv4.tcp_max_orphans = 131072\n")
-        output = host.check()
-        assert output.code == 3
-        assert "what a reboot sets is not certain: " in output.text and "60-x.conf" in output.text
-        host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
-        output = host.check("-v")
-        assert output.code == 2
-        assert any(line.startswith("left out, what a reboot sets is not certain: ") for line in output.lines)
-
-    def test_no_memory_to_reckon_by(self, host: Host) -> None:
-        (host.proc / "meminfo").unlink()
-        assert host.check().code == 0
-        (host.proc / "sys/net/ipv4/tcp_ehash_entries").unlink()
-        output = host.check()
-        assert output.code == 3
-        assert f"; the kernel defaults cannot be reckoned: {host.proc}/meminfo does not exist |" in output.text
-
-    def test_a_child_namespace(self, host: Host) -> None:
-        output = host.run("check_tcp_limits", "--procfs", "child-namespace")
-        assert output == (
-            3,
-            "TCP LIMITS UNKNOWN - this is a child network namespace (a container): tcp_max_orphans exists only in the "
-            "namespace of the host, while usage is counted for the whole machine; run the check on the host\n",
-        )
-
-    @pytest.mark.parametrize("name", ["tcp_max_orphans", "tcp_mem"])
-    def test_one_limit_that_makes_no_sense(self, host: Host, name: str) -> None:
-        host.put(f"sys/net/ipv4/{name}", "\x1b|x\n")
-        output = host.check()
-        assert output.code == 3
-        assert f"; sys/net/ipv4/{name} is not" in output.text
-        assert len(output.perfdata) > 1
-
-
-@pytest.mark.parametrize(
-    "text, count, numbers",
-    [
-        ("1", 1, (1,)), ("-5", 1, (-5,)), ("-5 1 1", 3, ()), ("0x1F 010 9", 3, (31, 8, 9)), ("0", 1, (0,)), ("", 1, ()),
-        ("x", 1, ()), ("1.5", 1, ()), ("1 x", 3, (1,)), ("1 2 3 # x", 3, (1, 2, 3)), ("7 8", 1, (7,)), ("08", 1, ()),
-        ("1_0", 1, ()), ("٣", 1, ()), ("9" * 21, 1, ()), ("0x", 1, ()), ("--1", 1, ()), ("5\r", 1, ()),
-    ],
-)  # fmt: skip
-def test_numbers_as_the_kernel_reads_them(text: str, count: int, numbers: tuple[int, ...]) -> None:
-    assert drift.numbers(text, count) == numbers
 
 
 WORDS = st.lists(st.one_of(st.integers(-(2**63), 2**64).map(str), st.text(max_size=3)), max_size=4)
@@ -483,7 +279,7 @@ def test_any_numbers(
     assert ("Next: " in output.text) == (output.code in (1, 2))
     if "orphans_recommended" in output.perfdata:
         recommended = int(output.perfdata["orphans_recommended"].partition(";")[0])
-        assert recommended >= max(1, limit) and (orphans is None or limit < 1 or recommended >= 4 * orphans)
+        assert recommended >= max(1, limit) and (orphans is None or recommended >= min(4 * orphans, 2**31 - 1))
     for line in host.check("-v").lines[1:-1]:
         assert line.isprintable() and "|" not in line
 

@@ -28,7 +28,7 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
     },
     "tcp_mem": {
         "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
-        "no_owners": True,
+        "no_owners": True, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_kernel_log": {
         "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h",

@@ -16,8 +16,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def start(command: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    if command != "check_tcp_mem":
-        arguments = (*arguments, "--no-state")
+    arguments = (*arguments, "--no-state")
     settings: dict[str, object] = {
         "env": {},
         "cwd": "/",

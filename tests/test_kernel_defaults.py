@@ -23,6 +23,7 @@ MIB, GIB = 1 << 20, 1 << 30
         ("6.12.0", 32 * GIB + 1, 262144),
         ("6.12.0", 4096 * GIB, 262144),
         ("6.12.0", 1 * GIB, 4096),
+        ("3.6.0", 1 * GIB, 4096),
         ("3.5.0", 1 * GIB, 65536),
         ("3.5.0", 511 * MIB, 8192),
         ("3.2.0-4-amd64", 32 * GIB, 262144),
@@ -54,6 +55,14 @@ def test_max_orphans(release: str, memory: int, default: int | None) -> None:
 )
 def test_tcp_mem(release: str, pages: int, levels: tuple[int, int, int] | None) -> None:
     assert kernel_defaults.tcp_mem(osrelease.version(release), pages) == levels
+
+
+@pytest.mark.parametrize(
+    "text, version",
+    [("5.10", (5, 10, 0)), ("6.1.0-rc3\n", (6, 1, 0)), ("4.18.0-147.el8", (4, 18, 0)), ("6", None), ("v6.1.2", None)],
+)
+def test_release(text: str, version: tuple[int, ...] | None) -> None:
+    assert osrelease.version(text) == version
 
 
 @given(st.integers(1, 1 << 60))

@@ -8,6 +8,9 @@ import pathlib
 import pytest
 
 import journals
+from tcp_headroom import log_memory
+from tcp_headroom.clock import Clock
+from tcp_headroom.log_view import Event, Window
 from kernel_log_host import BOOT, MEMORY, ORPHAN, Host, hits, host, text
 
 
@@ -280,3 +283,12 @@ class TestLogTable:
             assert hits(host.check_file()) == hits(host.check_file(state=False)) == 4
         middle.unlink()
         assert hits(host.check_file()) == hits(host.check_file(state=False)) == 4
+
+
+def test_what_is_older_than_the_window_is_no_view() -> None:
+    """Where no log can be read any more, one is made of what is remembered within the window only."""
+    clock, window = Clock(1000.0, 500.0, 500.0, "b"), Window(900.0, 1000.0)
+    for when, expected in ((899.9, None), (900.0, [900.0])):
+        memory = log_memory.Memory(0.0, 950.0, 500.0, "b", [Event(when, "orphans", 1, "x")])
+        view = log_memory.joined(memory, None, clock, window)
+        assert (view and [event.when for event in view.events]) == expected

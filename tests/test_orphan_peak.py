@@ -7,11 +7,12 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from conftest import Output, Run
-from tcp_headroom import orphan_peak
+from tcp_headroom import orphan_peak, state
 
 DAY = 86400.0
 NOON = time.mktime((2026, 3, 25, 12, 0, 0, 0, 0, -1))
@@ -100,6 +101,24 @@ def test_days_past_are_forgotten(host: Host, at: object) -> None:
     assert host.counts == [83, 82, 81]
 
 
+@pytest.mark.parametrize("hour, minute", [(0, 5), (12, 0), (23, 55)])
+@pytest.mark.parametrize("month, day", [(3, 29), (3, 30), (10, 25), (10, 26)])
+def test_days_are_those_of_the_calendar(
+    host: Host, at: object, monkeypatch: pytest.MonkeyPatch, month: int, day: int, hour: int, minute: int
+) -> None:
+    """Around the nights of 2026 in which Berlin has an hour less and one more."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        for back in (2, 1, 0):
+            at(time.mktime((2026, month, day - back, hour, minute, 0, 0, 0, -1)))  # type: ignore[operator]
+            host.check(100 - back, "--peak-days", "2")
+        assert host.counts == [99, 100]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_clock_that_ran_ahead_leaves_no_peak(host: Host, at: object) -> None:
     at(NOON + 100 * DAY)  # type: ignore[operator]
     host.check(5000)
@@ -113,7 +132,8 @@ def test_trees_are_kept_apart(host: Host) -> None:
     host.check(40)
     others = {f"/other/{number}": {"2026-03-25": [1, NOON]} for number in range(orphan_peak.TREES + 3)}
     values = json.loads(host.file.read_text())
-    values[orphan_peak.SECTION] = {**others, **values[orphan_peak.SECTION]}
+    # Seen longer ago than any other, until now.
+    values[orphan_peak.SECTION] = {**values[orphan_peak.SECTION], **others}
     values["logs"] = {"kept": [1]}
     host.file.write_text(json.dumps(values))
     host.check(50)
@@ -174,6 +194,7 @@ class TestWithoutAState:
         self.same(host, "was written by a later version of this suite, format 99; it is left alone")
 
     def test_held_by_another_run(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert orphan_peak.PATIENCE <= 1, "the check itself gives up after 8 seconds"
         monkeypatch.setattr(orphan_peak, "PATIENCE", 0.05)
         host.check(0)
         folder = os.open(host.folder, os.O_RDONLY)
@@ -190,6 +211,21 @@ class TestWithoutAState:
         host.file.write_bytes(b"\0" * 100)
         host.check(40)
         assert host.counts == [40]
+        assert list(json.loads(host.file.read_text())) == ["format", orphan_peak.SECTION]
+
+    def test_another_run_saw_more_meanwhile(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between the look at the state and the lock on it."""
+        opened = state.opened
+
+        def overtaken(path: str, patience: float) -> Iterator[state.State]:
+            monkeypatch.setattr(state, "opened", opened)
+            host.check(50)
+            yield from opened(path, patience)
+
+        host.check(0)
+        monkeypatch.setattr(state, "opened", overtaken)
+        host.check(40)
+        assert host.counts == [50]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "3651", "99999", "٣"])

@@ -179,3 +179,43 @@ def test_a_plain_run_pays_nothing(command: str) -> None:
     for arguments, imported in (([], False), (["-v", "--no-owners"], False), (["-v"], True)):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
         assert (done.stdout.splitlines()[-1] != "set()") == imported
+
+
+STATES = """
+import socket, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import orphans
+
+orphans.bring_up_loopback()
+# A FIN_WAIT2 socket remains an orphan for as long as it has more than 60 s.
+open("/proc/sys/net/ipv4/tcp_fin_timeout", "w").write("200")
+server = socket.create_server(("::", 45000), family=socket.AF_INET6, dualstack_ipv6=True)
+kept = []
+for number in range(9):
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.connect(("127.0.0.1", 45000))
+    kept.append(client)
+    accepted = server.accept()[0]
+    if number < 2:
+        client.shutdown(socket.SHUT_WR)
+        while accepted.recv(1):
+            pass
+    if number < 5:
+        orphans.fill_and_close(accepted)
+    else:
+        accepted.close()
+    if 2 <= number < 5:
+        client.shutdown(socket.SHUT_WR)
+for count, state in ((2, "09"), (3, "0B"), (4, "05")):
+    orphans.wait_for(45000, count, state)
+subprocess.run(sys.argv[2:])
+"""
+
+
+@isolated
+def test_every_state_of_an_orphan() -> None:
+    """Of a listener for both families on an ephemeral port; the addresses of its clients are mapped."""
+    command = [*UNSHARE, sys.executable, "-c", STATES, str(MAKER.parent), *ORPHANS]
+    seen = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    assert "port 45000: 9 orphans, 100.0 %; FIN_WAIT2 4, CLOSING 3, LAST_ACK 2; peers 127.0.0.0/24 (9)" in seen

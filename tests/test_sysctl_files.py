@@ -220,14 +220,14 @@ class TestCommandLine:
     def test_words(self, text: str, value: str | None, tmp_path: pathlib.Path) -> None:
         plant(tmp_path, {"cmdline": text})
         settings = kernel_arguments.settings(str(tmp_path), [MEM])
-        assert settings == ({MEM: (MEM, value, f"{tmp_path}/cmdline", 1)} if value else {})
+        assert settings == ({MEM: (MEM, value, f"{tmp_path}/cmdline", 0)} if value else {})
 
     def test_files_come_later(self, tree: pathlib.Path) -> None:
         cmdline = tree.parent / "proc/cmdline"
         cmdline.write_text(f"sysctl.{MEM}=7 sysctl.{ORPHANS}=8")
         plant(tree, {f"{D}/a.conf": f"{MEM}=1\n"})
         found = read(tree)
-        assert sorted(said(found)) == [f"{ORPHANS} = 8 ({cmdline}:1)", f"{MEM} = 1 ({D}/a.conf:1)"]
+        assert sorted(said(found)) == [f"{ORPHANS} = 8 ({cmdline}:0)", f"{MEM} = 1 ({D}/a.conf:1)"]
         assert found.notes == [f"{cmdline} sets {MEM}, but {D}/a.conf does so later"]
 
     def test_it_matters_only_where_no_file_speaks(self, tree: pathlib.Path) -> None:

@@ -287,3 +287,9 @@ class TestBounds:
         path = f"{D}/a???[2J" + "x" * 76 + "..."
         assert answers(found) == {MEM: f"1 {path}:1"}
         assert found.notes == [f"{path} line 2 names {ORPHANS}, but systemd takes nothing from it"]
+
+
+@pytest.mark.parametrize("count, last", [(20, "20"), (21, "and 1 more of this kind"), (25, "and 5 more of this kind")])
+def test_the_first_sentences_are_told(count: int, last: str) -> None:
+    told = sysctl_files._few([str(number) for number in range(1, count + 1)])
+    assert (told[19], told[-1]) == ("20", last)

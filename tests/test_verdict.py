@@ -51,11 +51,14 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     # TCP memory.
     ({"pages": 200}, verdict.NOTHING, "TCP holds 200 pages, 50.0 % of the maximum 400"),
     ({"pages": 201}, verdict.MEMORY, "50.2 % of the maximum 400: above pressure 200, windows stop growing"),
-    ({"pages": 400}, verdict.MEMORY, "above pressure 200"),
+    ({"pages": 360}, verdict.MEMORY, "maximum 400: above pressure 200, windows stop growing and queues are squeezed"),
+    ({"pages": 400}, verdict.MEMORY, "and queues are squeezed; above 90 % of the maximum, beyond which memory is refused"),
     ({"pages": 401}, verdict.MEMORY, "memory is refused, data is dropped, and orphans with unsent data are reset"),
-    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum"),
+    ({"pages": 361, "levels": TcpMem(1, 390, 400)}, verdict.MEMORY, "above 90 % of the maximum, beyond which memory is refused"),
     ({"pages": 360, "levels": TcpMem(1, 390, 400)}, verdict.NOTHING, "90.0 %"),
     ({"under_pressure": True}, verdict.MEMORY, "the kernel is in the pressure phase"),
+    ({"limit": 0, "pages": WHY, "under_pressure": True}, verdict.CONFIGURATION, "; and it is short now: the kernel is in"),
+    ({"orphans": 51, "pages": WHY, "under_pressure": True}, verdict.BOTH, "socket is; the kernel is in the pressure phase"),
     ({"under_pressure": True, "levels": AWAY}, verdict.MEMORY, "; tcp_mem cannot be seen from here"),
     ({"under_pressure": True, "limit": AWAY, "levels": AWAY}, verdict.MEMORY, "; tcp_max_orphans and tcp_mem cannot"),
     ({"pages": 201, "orphans": 30}, verdict.MEMORY, "; 30 orphans, 30.0 % of the limit 100, above the quarter (4x)"),
@@ -99,9 +102,13 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"grants": [grant(held=400)], "orphans": 101}, verdict.ORPHAN_LIMIT, "; numtcpsock of container 101 holds 400"),
     ({"grants": [grant(failcnt=7, watched=False)]}, verdict.NO_SHORTAGE, "numtcpsock of container 101 7 times"),
     ({"grants": WHY}, verdict.NO_SHORTAGE, "the limits of this container are unknown: net/x cannot be read"),
+    # Refused now is more telling than not to see the node's limits.
+    ({"grants": [grant(held=400)], "limit": AWAY, "levels": AWAY}, verdict.CONTAINER, "holds 400 of the 400 its barrier"),
+    ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, verdict.NO_SHORTAGE, "container 101 7 times"),
     # What cannot be seen.
     ({"limit": AWAY, "levels": AWAY}, verdict.HIDDEN, "cannot say, because tcp_max_orphans and tcp_mem cannot be seen"),
-    ({"levels": AWAY, "orphans": 30}, verdict.HIDDEN, "; 30 orphans, 30.0 % of the limit 100; TCP holds 50 pages"),
+    ({"levels": AWAY}, verdict.HIDDEN, "; 3 orphans, 3.0 % of the limit 100; TCP holds 50 pages"),
+    ({"levels": AWAY, "orphans": 30}, verdict.HIDDEN, "; 30 orphans, 30.0 % of the limit 100, above the quarter (4x); TCP holds 50 pages"),
     ({"limit": AWAY, "log": Log(2)}, verdict.HIDDEN, "; but in the last 1h the log shows at least 2 resets"),
     ({"limit": AWAY, "counter": LOST}, verdict.HIDDEN, "; of this network namespace 5 orphans were reset since it"),
     ({"limit": AWAY, "pages": WHY}, verdict.CANNOT_SAY, "because this is a child network namespace and because net/x"),
@@ -117,7 +124,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"log": Log(1, 2, 3)}, verdict.SPIKE, "(cause: 1 orphans, 2 memory, 3 unclear)"),
     ({"counter": Counter(9, 2, 7)}, verdict.SPIKE, "the counter of this network namespace shows 2 resets within 7 min"),
     ({"log": Log(1), "counter": Counter(9, 2, 7)}, verdict.SPIKE, "(cause: 1 orphans) and the counter"),
-    ({"orphans": 26, "log": Log(memory=1)}, verdict.SPIKE, "; the orphans are above the quarter of their limit"),
+    ({"orphans": 26, "log": Log(memory=1)}, verdict.SPIKE, "there are few: 26 orphans, 26.0 % of the limit 100, above the quarter (4x); TCP"),
     ({"orphans": 26, "log": Log(orphans=9)}, verdict.PENALISED, "which that explains unless"),
     ({"orphans": 26, "counter": Counter(9, 2, 7)}, verdict.PENALISED, "shows 2 resets within 7 min, which that explains"),
     ({"orphans": 51, "log": Log(orphans=9)}, verdict.ORPHAN_LIMIT, "; the log shows at least 9 resets"),
@@ -140,6 +147,47 @@ def test_case(changes: dict[str, Any], case: str, part: str) -> None:
 
 def test_every_case_is_in_the_table() -> None:
     assert {case for _changes, case, _part in CASES} == set(verdict.CASES)
+
+
+@pytest.mark.parametrize(
+    "changes, unsaid",
+    [
+        # Where the log shows all, the age of the counter does not matter.
+        ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, "not known"),
+        # What is known to be of this hour is not said to be of an unknown one.
+        ({"grants": [grant(failcnt=7, grown=2, minutes=9, watched=False)]}, "at some time"),
+    ],
+)
+def test_nothing_superfluous(changes: dict[str, Any], unsaid: str) -> None:
+    assert unsaid not in str(verdict.judge(evidence(**changes)))
+
+
+def test_what_is_short_leaves_no_room_for_all_the_rest() -> None:
+    most: dict[str, Any] = {"orphans": 60, "pages": Blind("x" * 900), "under_pressure": True, "log": Log(10, 10, 10)}
+    part = "; the rest is unknown: xxx"
+    assert part in verdict.judge(evidence(**most)).text
+    judged = verdict.judge(evidence(counter=Counter(9, 9, 60), **most))
+    assert judged.case == verdict.BOTH and len(judged.text) < verdict.ROOM
+    assert "the log shows" in judged.text and "the counter" in judged.text and part not in judged.text
+
+
+def test_steps_are_those_for_what_is_missing() -> None:
+    """Nothing is asked for that would not help, and nothing is left out."""
+    steps = {
+        "run check_tcp_kernel_log -v": {"log": LATE},
+        "see aborts_on_memory": {"log": Log(swallowed=8)},
+        "run this as a user": {"grants": WHY},
+        "run this once more": {"grants": [grant(failcnt=7, watched=False)]},
+    }
+    for wanted, changes in steps.items():
+        for alarm in (False, True):
+            said = verdict.judge(evidence(alarm=alarm, **changes)).next_step
+            assert [step in said for step in steps] == [step == wanted for step in steps]
+            assert said.endswith("see whether that is meant") == alarm
+    both = verdict.judge(evidence(log=LATE, grants=WHY)).next_step
+    assert both.startswith("run check_tcp_kernel_log -v") and both.endswith(
+        "; run this as a user who can read user_beancounters"
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +220,14 @@ def test_every_case_is_in_the_table() -> None:
         ({"log": Log(memory=1)}, "look at the graph of pages, and for what took the memory (ss -tm); if it comes back"),
         ({"log": Log(1, 1)}, "compare the graphs of orphans and pages: both limits were reached; if it comes back"),
         ({"log": Log(unclear=1)}, "compare the graphs of orphans and pages at that time, as no cause is named"),
-        ({"log": LATE}, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log"),
+        ({"levels": AWAY}, "run the checks on the host, outside of containers, or give them its limits: check_tcp_mem --tcp-mem M"),
+        ({"log": LATE}, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, with time"),
+        ({"log": Log(swallowed=8)}, "see aborts_on_memory of check_tcp_orphans in each container, as no limit swallows"),
+        ({"grants": WHY}, "run this as a user who can read user_beancounters"),
+        ({"grants": [grant(failcnt=7, watched=False)]}, "run this once more with -v, as the second run can tell"),
+        # An alarm of thresholds that are stricter than the kernel.
+        ({"alarm": True}, "the alarm is that of -w or -c alone"),
+        ({"alarm": True, "orphans": 26}, "nothing at once; if it lasts, find the service that closes"),
     ],
 )  # fmt: skip
 def test_next_step(changes: dict[str, Any], step: str) -> None:
@@ -204,6 +259,7 @@ VALUES = {
     "counter": st.builds(Counter, COUNT, COUNT, st.just(2**31), GAP),
     "grants": st.one_of(st.none(), GRANTS, REASON),
     "window": st.sampled_from(["1h", "999999s"]),
+    "alarm": st.booleans(),
 }
 # Anything at all is hardly ever healthy: so others are healthy but for a few values, too.
 ANY = st.one_of(st.fixed_dictionaries(VALUES), st.fixed_dictionaries({}, optional=VALUES)).map(lambda changes: evidence(**changes))  # fmt: skip
@@ -217,7 +273,8 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
     assert judged.case in verdict.CASES
     assert line.isprintable() and "|" not in line
     assert len(line) < 1000
-    assert re.fullmatch(r"Verdict: [A-Za-z ]+ - .+\. Next: .+", line)
+    assert re.fullmatch(r"Verdict: [A-Za-z ]+ - [^:; ].+\. Next: [^:; ].+", line)
+    assert not re.search(r"[:;,] ?[:;,]", line)
     healthy = judged.case in (verdict.NOTHING, verdict.NO_SHORTAGE)
     if healthy or judged.case in (verdict.PENALISED, verdict.SPIKE):
         orphans, limit, pages, levels = found[:4]
@@ -232,6 +289,7 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
     if judged.case == verdict.NOTHING:
         assert not found.log.gap and not found.log.swallowed
         assert found.grants is None or all(grant.watched for grant in found.grants)
+    assert not (found.alarm and "nothing to do" in line)
 
 
 def test_the_readme_has_the_same_cases_in_the_same_order() -> None:

@@ -9,7 +9,7 @@ parsing          ``sockstat``, ``netstat``, ``protocols``, ``orphan_limit``,
                  each, text in, typed value out
 the limits       ``kernel_defaults`` (what the kernel would set by itself),
                  ``drift`` (running against persisted), ``limit_review`` (what is
-                 to be said of both)
+                 to be said of both), ``limit_steps`` (what to type)
 the kernel log   ``kernel_messages`` (texts and causes), ``kmsg``, ``journal``,
                  ``log_file`` (three sources), the last with ``log_blocks`` (the
                  bytes of a file), ``log_rotation`` (its older parts), ``log_line``

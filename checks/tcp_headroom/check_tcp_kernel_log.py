@@ -11,6 +11,7 @@ read, that growth alone is judged, and the status line says so.
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import time
 
@@ -353,14 +354,16 @@ def explanation(seen: KernelLog) -> Iterator[str]:
         if not seen.comparable:
             yield "the counter is not compared with this log, which may be that of another host"
     yield from seen.notes
-    yield conclusion(seen)
 
 
-def conclusion(seen: KernelLog) -> str:
-    """The verdict, by this window and by the gauges beside it, unless they may be another host's."""
+def conclusion(seen: KernelLog, alarm: bool, stop: Blind | None) -> str:
+    """The verdict, by this window and by the gauges beside it, unless they may be another host's.
+
+    The parameters are those of ``plugin.Wording.conclusion``.
+    """
     from tcp_headroom import evidence  # for -v alone
 
-    apart: Blind | None = None
+    apart = None
     if seen.late:
         apart = Blind(seen.late)
     elif seen.view and not seen.comparable:
@@ -369,7 +372,8 @@ def conclusion(seen: KernelLog) -> str:
     log = evidence.log_of(seen.view, seen.window, why)
     sample = None if apart else seen.sample
     counter = evidence.counter_of(sample, seen.watch, seen.start, seen.root == "/proc", str(apart))
-    return evidence.conclusion(seen.root, seen.path, past=evidence.Past(seen.lookback, log, counter), apart=apart)
+    past = evidence.Past(seen.lookback, log, counter)
+    return evidence.conclusion(seen.root, seen.path, past=past, alarm=alarm, stop=apart or stop)
 
 
 @plugin.guarded(NAME)
@@ -388,5 +392,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Hits("memory_hits", None, None if arguments.critical else none),
         Unexplained("unexplained"),
         Coverage("coverage"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -19,18 +19,19 @@ from tcp_headroom import (
     orphan_peak,
     plugin,
     state,
-    sysctl_files,
+    sysctl,
     tcp_mem,
     wording,
 )
 from tcp_headroom.blind import Blind
 from tcp_headroom.limit_review import MAX_ORPHANS, MEM, Review
+from tcp_headroom.limit_steps import SHORT, commands, listed, next_steps, where
 
 import nagiosplugin  # after plugin, which says when it is missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from nagiosplugin.state import ServiceState
 
@@ -38,10 +39,15 @@ if TYPE_CHECKING:
 
 NAME = "TCP LIMITS"
 
-STATES = {limit_review.LOW: nagiosplugin.Warn, limit_review.ABSURD: nagiosplugin.Critical}
+STATES = {limit_review.OFF: nagiosplugin.Warn, limit_review.ABSURD: nagiosplugin.Critical}
 
-PLACE = "/etc/sysctl.d/90-tcp-headroom.conf"
-"""Where the line belongs for a setting that no file has."""
+ROOM = 1023 - len(f"{NAME} CRITICAL - . Next: ") - 200
+"""Bytes of the status line without what is always there, and its perfdata: it has to pass NRPE."""
+
+MORE = "and more, which -v lists"
+
+COUNTS = {MAX_ORPHANS: 1, MEM: 3}
+"""How many numbers each has."""
 
 
 def build_parser() -> plugin.Parser:
@@ -55,7 +61,8 @@ def build_parser() -> plugin.Parser:
     )
     parser.add_argument(
         "--sysctl-root", metavar="DIR",
-        help="the root whose etc/sysctl.d and so on a reboot reads; default: / with the --procfs /proc",
+        help="the root of the host, whose sysctl files a reboot reads (in a container: where it is mounted); default: /, "
+        "but with another --procfs than /proc there is none",
     )  # fmt: skip
     parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
     orphan_peak.add_option(parser)
@@ -71,6 +78,8 @@ class Limits(nagiosplugin.Resource):
         self.root: str = arguments.procfs
         self.unseen: list[str] = []
         """What the verdict would need, and why it is not there."""
+        self.doubt = ""
+        """Why what a reboot sets may be another value than the one that was read."""
         self.notes: list[str] = []
         self.ranges = (arguments.warning or nagiosplugin.Range("50:"), arguments.critical or nagiosplugin.Range("10:"))
         self.findings: dict[str, tuple[ServiceState, str]] = {}
@@ -87,10 +96,27 @@ class Limits(nagiosplugin.Resource):
                 self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
             else:
                 self.notes += defaults.reasons
+                if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
+                    self.unseen.append("the defaults of so old a kernel are not all known")
             peak, settings = self.read_peak(), self.read_settings()
         self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
         self.findings = findings(self.review)
+        if self.doubt and "drift" in self.findings:
+            kind, text = self.findings["drift"]
+            self.findings["drift"] = (kind, f"{text}, unless what was not read says otherwise: {self.doubt}")
         self.steps.update(next_steps(self.review))
+        worst = sorted(self.findings, key=lambda name: -self.findings[name][0].code)
+        room = ROOM - length(facts(self)) - (length(self.steps.get(worst[0], "")) if worst else 0)
+        if worst:
+            kept = fitting([self.findings[name][1] for name in worst], room)
+            for name in worst[kept:]:
+                kind, text = self.findings[name]
+                self.notes.append(f"also wrong: {text}")
+                self.findings[name] = (kind, MORE if name == worst[kept] else "")
+        elif self.unseen:
+            kept = fitting(self.unseen, room)
+            self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
+            self.unseen[kept:] = [MORE] if self.unseen[kept:] else []
 
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
         limit = levels = None
@@ -102,7 +128,7 @@ class Limits(nagiosplugin.Resource):
             levels = tcp_mem.read(self.root, None)
         except Blind as reason:
             # What hides both is said once.
-            if not self.unseen:
+            if not (self.unseen and isinstance(reason, sysctl.Hidden)):
                 self.unseen.append(str(reason))
         return limit, levels
 
@@ -116,7 +142,8 @@ class Limits(nagiosplugin.Resource):
             self.notes.append(f"left out, orphans_peak: {state.loss(reason, path)}")
             return None
         if not peak:
-            place = f"check_tcp_orphans has kept none in {wording.path(path)}" if path else "no state is read"
+            tree = "" if self.root == "/proc" else f" --procfs {wording.path(self.root)}"
+            place = f"check_tcp_orphans{tree} has kept none in {wording.path(path)}" if path else "no state is read"
             self.notes.append(f"left out, orphans_peak: {place}")
         return peak
 
@@ -131,15 +158,21 @@ class Limits(nagiosplugin.Resource):
                 "--sysctl-root DIR, or do without by --no-drift"
             )
             return None
+        from tcp_headroom import sysctl_files
+
         try:
-            found = sysctl_files.read(root or "/", self.root, (MAX_ORPHANS, MEM))
+            found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:
-            self.unseen.append(f"what a reboot sets cannot be seen: {reason}, or do without by --no-drift")
+            self.unseen.append(f"what a reboot sets cannot be seen: {reason}; --no-drift does without")
             return None
         self.notes += found.notes
         if found.blind:
+            first, *more = found.blind
+            self.doubt = first
+            self.notes += (f"not certain, {doubt}" for doubt in more)
+            rest = f"; {MORE}" if more else ""
             self.unseen.append(
-                f"what a reboot sets is not certain: {'; '.join(found.blind)}; mend that, or do without by --no-drift"
+                f"what a reboot sets is not certain: {first}{rest}; mend that, or do without by --no-drift"
             )
         return found.settings
 
@@ -163,6 +196,22 @@ class Limits(nagiosplugin.Resource):
             yield nagiosplugin.Metric("drift", len(review.drifts), min=0, context="gauge")
 
 
+def length(text: str) -> int:
+    """In bytes, with what separates it from the next sentence."""
+    return len(text.encode("utf-8", "replace")) + len("; ")
+
+
+def fitting(sentences: list[str], room: int) -> int:
+    """How many of them fit into so many bytes, with ``MORE`` where it is needed; the first is always taken."""
+    lengths = [length(sentence) for sentence in sentences]
+    if sum(lengths) <= room:
+        return len(sentences)
+    kept = 1
+    while kept < len(sentences) and sum(lengths[: kept + 1]) <= room - length(MORE):
+        kept += 1
+    return kept
+
+
 class Judged(nagiosplugin.Context):
     """Takes the state from ``findings``; the metric's name says which."""
 
@@ -183,20 +232,14 @@ def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
             fatal, text = fault
             found[name] = (nagiosplugin.Critical if fatal else nagiosplugin.Warn, text)
     # A limit that is no limit at all is not small, too.
-    if review.orphans_low and "limit" not in found:
-        usual = review.defaults.orphans
+    if review.orphans_off and "limit" not in found:
         about = "" if review.defaults.entries else "about "
-        found["low_limit"] = (
-            STATES[review.orphans_low],
-            f"tcp_max_orphans is far below the {about}{usual} that the kernel sets by itself",
-        )
+        text = off("tcp_max_orphans", review.orphans_share, f"{about}{review.defaults.orphans}")
+        found["off_limit"] = (STATES[review.orphans_off], text)
     default = review.defaults.levels(review.page)
-    if review.mem_low and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
-        usual_size = wording.size(default.max * review.page)
-        found["low_levels"] = (
-            STATES[review.mem_low],
-            f"tcp_mem is far below the maximum of about {usual_size} that the kernel sets by itself",
-        )
+    if review.mem_off and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
+        text = off("the maximum of tcp_mem", review.mem_share, f"about {wording.size(default.max * review.page)}")
+        found["off_levels"] = (STATES[review.mem_off], text)
     if review.below_peak and "limit" not in found:
         found["peak"] = (nagiosplugin.Warn, f"the limit should be {limit_review.SAFETY} times the peak, at least")
     lines = [line for line in map(drifted, review.drifts) if line]
@@ -205,55 +248,21 @@ def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
     return found
 
 
+def off(name: str, share: float | None, default: str) -> str:
+    """The sentence on a value whose share of the default is not in the ranges."""
+    if share is None or share >= 100:
+        return f"{name} is outside the range of -w or -c; the kernel sets {default} by itself"
+    return f"{name} is {'far ' if share < 50 else ''}below the {default} that the kernel sets by itself"
+
+
 def drifted(one: drift.Drift) -> str | None:
     """What a line in a file would change; None where there is no line."""
-    return f"a reboot sets {short(one.name)} {listed(one.boot)} ({where(one.setting)})" if one.setting else None
-
-
-def next_steps(review: Review) -> dict[str, str]:
-    """The step for each of ``findings``."""
-    steps = {}
-    for name, values in review.advice.items():
-        step = f"write {name} = {listed(values)} into {place(review, name)} and apply it with sysctl -p; -v has the commands"
-        if name == MAX_ORPHANS:
-            step += too_much(review, values[0])
-        steps.update(
-            dict.fromkeys(("limit", "low_limit", "peak") if name == MAX_ORPHANS else ("levels", "low_levels"), step)
-        )
-    steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
-    steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
-    steps["drift"] = "; ".join(
-        f"decide which is right: set {one.name} to {listed(one.boot)} now, or write {listed(one.running)} into "
-        f"{where(one.setting)}; -v has the commands"
-        for one in review.drifts
-        if one.setting
+    if not one.setting:
+        return None
+    line = where(one.setting, SHORT)
+    return f"a reboot sets {short(one.name)} {listed(one.boot)} " + (
+        f"as the kernel refuses {line}" if one.refused else f"({line})"
     )
-    return steps
-
-
-def too_much(review: Review, orphans: int) -> str:
-    """A warning where so many orphans could pin more than there is."""
-    worst, memory = orphans * limit_review.ORPHAN_BYTES, review.defaults.memory.known
-    if memory is None or worst <= memory:
-        return ""
-    return (
-        f"; so many could pin {wording.size(worst)}, more than the memory of {wording.size(memory)}, so find first who "
-        "makes them: check_tcp_orphans -v"
-    )
-
-
-def place(review: Review, name: str) -> str:
-    """Where the line for a setting belongs: where it is now, else a file of its own."""
-    setting = (review.settings or {}).get(name)
-    return where(setting) if setting else PLACE
-
-
-def where(setting: Setting) -> str:
-    return f"{wording.path(setting.path)} line {setting.line}"
-
-
-def listed(values: Iterable[int]) -> str:
-    return " ".join(map(str, values))
 
 
 def short(name: str) -> str:
@@ -274,7 +283,8 @@ def facts(seen: Limits) -> str:
         parts.append(f"peak {wording.count(review.peak.orphans, 'orphan')}, {day}")
     if review.settings is not None and not seen.unseen:
         count = len(review.drifts)
-        parts.append(f"a reboot changes {wording.count(count, 'setting') if count else 'neither'}")
+        if count or not review.uncertain:
+            parts.append(f"a reboot changes {wording.count(count, 'setting') if count else 'neither'}")
     return "; ".join(parts)
 
 
@@ -291,7 +301,7 @@ def explanation(seen: Limits) -> Iterator[str]:
         exact = "half the entries of its hash table" if defaults.entries else "about, by the memory"
         yield f"{MAX_ORPHANS}: the kernel sets {orphans} by itself ({exact})"
     if levels and memory.known:
-        source = "the size of its hash table" if memory.known != memory.total else "MemTotal"
+        source = "the size of its hash table" if memory.known != memory.total else "meminfo"
         yield f"{MEM}: the kernel sets about {listed(levels)} by itself (memory {wording.size(memory.known)}, by {source})"
     if review.limit is not None and review.levels is not None and memory.known:
         yield (
@@ -300,30 +310,18 @@ def explanation(seen: Limits) -> Iterator[str]:
             f"{wording.size(max(0, review.levels.max) * review.page)}; the memory is {wording.size(memory.known)}"
         )
     for name, setting in sorted((review.settings or {}).items()):
-        refused = "" if drift.numbers(setting.value, 1) else ", which the kernel refuses"
+        refused = "" if drift.numbers(setting.value, COUNTS[name]) else ", which the kernel refuses"
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
     for one in review.drifts:
         if not one.setting:
-            yield f"{one.name} = {listed(one.running)} is in no file: a reboot sets {listed(one.boot)}, the kernel default"
-    for name, values in review.advice.items():
-        yield from commands(name, values, place(review, name))
-    for one in review.drifts:
-        if one.setting and one.name not in review.advice:
-            yield f"either: sysctl -w {one.name}={quoted(one.boot)}"
-            yield f"or, in {where(one.setting)}: {one.name} = {listed(one.running)}"
+            known = "no file that was read" if seen.doubt else "no file"
+            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets {listed(one.boot)}, the kernel default"
+    for name in review.uncertain:
+        yield f"{name}: what a reboot sets is not known, as no file has all of it, and the kernel default is uncertain"
+    yield from commands(review)
     yield from seen.notes
     for reason in seen.unseen if seen.findings else ():
         yield f"left out, {reason}"
-
-
-def commands(name: str, values: tuple[int, ...], line: str) -> Iterator[str]:
-    """What to type, ready to be pasted."""
-    yield f"now: sysctl -w {name}={quoted(values)}"
-    yield f"for good, in {line}: {name} = {listed(values)}"
-
-
-def quoted(values: tuple[int, ...]) -> str:
-    return str(values[0]) if len(values) == 1 else f'"{listed(values)}"'
 
 
 @plugin.guarded(NAME)

@@ -10,8 +10,9 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
+import functools
 
-from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, tcp_mem, wording
+from tcp_headroom import netstat, plugin, procfs, protocols, sockstat, state, tcp_mem, wording
 from tcp_headroom.blind import Blind
 
 import nagiosplugin  # after plugin, which says when it is missing
@@ -33,9 +34,6 @@ NEXT_STEPS = {
     "levels": "set net.ipv4.tcp_mem to three rising page counts",
 }
 
-CRITICAL_PERCENT = 90
-"""Default of -c: the last tenth before the kernel refuses memory."""
-
 COUNTERS = {
     "memory_pressures": ("TCPMemoryPressures", "times TCP entered the pressure phase"),
     "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds spent in it, added when it ends"),
@@ -53,7 +51,7 @@ def build_parser() -> plugin.Parser:
         percent=True,
         default=(
             "more pages than the pressure level of tcp_mem, or the kernel says it is under pressure",
-            f"{CRITICAL_PERCENT}, of the maximum in tcp_mem in percent",
+            f"{tcp_mem.NEAR_PERCENT}, of the maximum in tcp_mem in percent",
         ),
     )
     parser.add_argument(
@@ -63,6 +61,7 @@ def build_parser() -> plugin.Parser:
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
     parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
+    state.add_options(parser)
     return parser
 
 
@@ -82,14 +81,15 @@ def levels(text: str) -> tcp_mem.TcpMem:
 class Memory(nagiosplugin.Resource):
     """What the files say; what could not be read is None."""
 
-    def __init__(self, root: str, override: tcp_mem.TcpMem | None, patience: float = 0) -> None:
-        self.root = root
-        self.override = override
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.override: tcp_mem.TcpMem | None = arguments.tcp_mem
         # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = patience if root == "/proc" else 0
-        self.levels = override
+        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
+        self.levels: tcp_mem.TcpMem | None = self.override
         self.page = tcp_mem.page_size()
-        self.unit = tcp_mem.read_unit(root, self.page)
+        self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
         self.pressure: bool | None = None
         self.counters: dict[str, int] = {}
@@ -178,7 +178,7 @@ class Pages(plugin.Gauge):
             if self.limits[0] is None:
                 self.warning = resource.levels.pressure
             if self.limits[1] is None:
-                self.critical = CRITICAL_PERCENT * resource.levels.max // 100
+                self.critical = tcp_mem.NEAR_PERCENT * resource.levels.max // 100
         return super().performance(metric, resource)
 
 
@@ -191,13 +191,13 @@ class Usage(plugin.Gauge):
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         warning, critical = self.limits
-        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(CRITICAL_PERCENT)))
+        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT)))
         if result.state == nagiosplugin.Ok:
             return result
         if metric.value > 100:
             hint = "above the maximum: the kernel refuses memory, data is dropped and orphans are reset"
         elif critical is None and result.state == nagiosplugin.Critical:
-            hint = f"above {CRITICAL_PERCENT} % of the maximum, where the kernel refuses memory"
+            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which the kernel refuses memory"
         else:
             return result
         return nagiosplugin.Result(result.state, hint, metric)
@@ -264,14 +264,20 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield from owners.of_memory(seen.bytes, seen.patience)
     for reason in seen.left_out:
         yield f"left out, {reason}"
-    from tcp_headroom import evidence
 
-    yield evidence.conclusion(
+
+def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
+    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    from tcp_headroom import evidence  # for -v alone
+
+    return evidence.conclusion(
         seen.root,
-        evidence.memory(seen.root),
+        evidence.memory(seen.arguments),
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        alarm=alarm,
+        stop=stop,
     )
 
 
@@ -279,7 +285,7 @@ def explanation(seen: Memory) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
-    seen = Memory(arguments.procfs, arguments.tcp_mem, 0 if arguments.no_owners else arguments.timeout / 4)
+    seen = Memory(arguments)
     plugin.run(
         NAME,
         arguments,
@@ -288,5 +294,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -9,6 +9,7 @@ one is reset.
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 
 from tcp_headroom import netstat, orphan_limit, orphan_peak, plugin, procfs, sockstat, state, sysctl, wording
@@ -210,9 +211,14 @@ def explanation(seen: Orphans) -> Iterator[str]:
         yield f"The peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
     for reason in seen.left_out:
         yield f"left out, {reason}"
-    from tcp_headroom import evidence
 
-    yield evidence.conclusion(seen.root, seen.state or None, orphans=seen.orphans, limit=seen.limit)
+
+def conclusion(seen: Orphans, alarm: bool, stop: Blind | None) -> str:
+    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    from tcp_headroom import evidence  # for -v alone
+
+    memory = evidence.memory(seen.arguments)
+    return evidence.conclusion(seen.root, memory, orphans=seen.orphans, limit=seen.limit, alarm=alarm, stop=stop)
 
 
 @plugin.guarded(NAME)
@@ -228,5 +234,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 
+from tcp_headroom import tcp_mem
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,12 @@ class Drift(namedtuple("Drift", "name running boot setting")):
     boot: tuple[int, ...]
     """What the reboot would set; of a default that is reckoned, about so much."""
     setting: Setting | None
-    """The line that says so; None where it is the kernel's default."""
+    """The line that says so, or says what the kernel refuses; None where there is none."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether there is a line, but the kernel takes nothing from it."""
+        return self.setting is not None and not numbers(self.setting.value, len(self.running))
 
 
 def numbers(text: str, count: int) -> tuple[int, ...]:
@@ -37,16 +44,20 @@ def numbers(text: str, count: int) -> tuple[int, ...]:
 
     It stops at the first word that is no number, having set those before, and ignores
     what follows the last it needs (measured). As in C, ``0x10`` and ``010`` are 16 and
-    8 (``proc_get_long``, kernel/sysctl.c). Of several numbers none may be negative: ``tcp_mem``
-    is unsigned (``proc_doulongvec_minmax``).
+    8, and no word has more than 20 characters (``proc_get_long``, kernel/sysctl.c). A
+    single one must fit into an int (``proc_dointvec``, measured). Of several none may be
+    negative or take more than 64 bits: ``tcp_mem`` is unsigned (``proc_doulongvec_minmax``),
+    but compared as signed, and returned so.
     """
     found = []
     for word in text.split(" ")[:count]:
-        match = re.fullmatch(r"(-?)(?:(0[xX][0-9a-fA-F]{1,16})|(0[0-7]{0,22})|([1-9][0-9]{0,19}))", word, re.ASCII)
-        if not match or (match[1] and count > 1):
+        match = re.fullmatch(r"(-?)(?:(0[xX][0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))", word[:21], re.ASCII)
+        if not match or len(word) > 20 or (match[1] and count > 1):
             break
-        value = int(match[match.lastindex or 1], {2: 16, 3: 8, 4: 10}[match.lastindex or 1])
-        found.append(-value if match[1] else value)
+        value = int(match[1] + match[match.lastindex or 1], {2: 16, 3: 8, 4: 10}[match.lastindex or 1])
+        if not (-1 << 31 <= value < 1 << 31 if count == 1 else value < 1 << 64):
+            break
+        found.append(value if count == 1 else tcp_mem.signed(value))
     return tuple(found)
 
 
@@ -55,16 +66,15 @@ def of(
 ) -> Drift | None:
     """The drift of a running value; None if a reboot gives the same, or if what it gives is not known.
 
-    ``setting``: the line that sets it, if there is one; one that the kernel would refuse
-    counts as none. ``default``: what the kernel sets by itself, ``exact`` or about.
+    ``setting``: the line that sets it, if there is one; one that the kernel refuses leaves
+    the default, and one of fewer numbers the default of the others. ``default``: what
+    the kernel sets by itself, ``exact`` or about.
     """
     given = numbers(setting.value, len(running)) if setting else ()
-    if given:
-        if tuple(running[: len(given)]) == given:
-            return None
-        # Fewer numbers change the first ones only.
-        return Drift(name, tuple(running), given + tuple((default or running)[len(given) :]), setting)
+    # What is not known is taken to stay.
+    rest = tuple((default or running)[len(given) :])
     far = 0 if exact else TOLERANCE
-    if default is None or all(abs(value - usual) <= far * usual for value, usual in zip(running, default)):
+    same = all(abs(value - usual) <= far * usual for value, usual in zip(running[len(given) :], rest))
+    if same and tuple(running[: len(given)]) == given:
         return None
-    return Drift(name, tuple(running), tuple(default), None)
+    return Drift(name, tuple(running), given + rest, setting)

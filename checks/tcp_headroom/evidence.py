@@ -1,11 +1,10 @@
 """The evidence of all three checks, gathered for ``verdict``; for what is unknown, the reason why.
 
-Imported for ``-v`` alone, after the result is certain, which nothing in here can
-change: whatever fails, and the time-out, costs a part of the evidence and is named
-in the verdict. Values that the command has read are handed in; the rest is read,
-what is quick first and the log of this host last. Nothing is remembered but the
-failures of OpenVZ (``beancounters``); the memory of ``check_tcp_kernel_log`` is only
-looked at.
+Imported for ``-v`` alone, after the result is certain: whatever fails, and the
+time-out, costs a part of the evidence and is named in the verdict. Values that the
+command has read are handed in; the rest is read, what is quick first and the log of
+this host last. Nothing is remembered but the failures of OpenVZ (``beancounters``);
+the memory of ``check_tcp_kernel_log`` is only looked at.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ import nagiosplugin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
     from typing import TypeVar
 
@@ -105,7 +105,9 @@ class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes
 
 class Evidence(
     namedtuple(
-        "Evidence", "orphans limit pages levels under_pressure log counter grants window", defaults=[None, LOOKBACK]
+        "Evidence",
+        "orphans limit pages levels under_pressure log counter grants window alarm",
+        defaults=[None, LOOKBACK, False],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -123,6 +125,8 @@ class Evidence(
     """None on every host but those of OpenVZ."""
     window: str
     """Length of the window as it was asked for, ``1h``."""
+    alarm: bool
+    """Whether the check that asks is WARNING or CRITICAL."""
 
 
 class Past(namedtuple("Past", "window log counter")):
@@ -144,40 +148,45 @@ def conclusion(
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
-    apart: Blind | None = None,
+    alarm: bool = False,
+    stop: Blind | None = None,
 ) -> str:
     """The last line of ``-v``: the verdict on the host whose /proc tree is ``root``.
 
     ``state_dir``: the directory of the state, None for no memory. What the command
-    has not read, None, is read here. ``apart``: why the gauges below ``root`` must not
-    be judged together with ``past``. Never raises: a result must not be lost for
-    its explanation.
+    has not read, None, is read here, unless ``stop`` says why it must not be: the time
+    is over, or what lies below ``root`` may be another host's than ``past``. Raises
+    nothing but ``nagiosplugin.Timeout``.
     """
     from tcp_headroom import verdict
 
     try:
-        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, apart)
-        return str(verdict.judge(found))
-    except nagiosplugin.Timeout as over:
-        return str(verdict.unknown(f"the check gave up after {over}"))
+        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, stop)
+        return str(verdict.judge(found._replace(alarm=alarm)))
+    except nagiosplugin.Timeout:
+        raise
     except Exception as error:
         text = wording.clean(f"{type(error).__name__}: {error}")
         return str(verdict.unknown(f"of an internal error, {text}; please report it"))
 
 
-def memory(root: str) -> str | None:
-    """Where the state is by default: nowhere for another tree than /proc, or for a user without a home."""
+def memory(arguments: argparse.Namespace) -> str | None:
+    """Where these options have the state; None for no memory, also for that of a user without a home."""
     try:
-        return state.directory(None) if root == "/proc" else None
+        return state.chosen(arguments)
     except Blind:
         return None
 
 
 class _Reader:
-    """Reads one thing after the other until the time-out, which ends the reading: no further alarm would."""
+    """Reads one thing after the other until the time-out, which ends the reading: no further alarm would.
 
-    def __init__(self) -> None:
-        self.over: Blind | None = None
+    What was read until then is not lost for the verdict.
+    """
+
+    def __init__(self, over: Blind | None) -> None:
+        self.over = over
+        """Why nothing more is read; None as long as there is time."""
 
     def __call__(self, read: Callable[[], Value]) -> Value | Blind:
         if self.over:
@@ -200,12 +209,10 @@ def gather(
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
-    apart: Blind | None = None,
+    stop: Blind | None = None,
 ) -> Evidence:
     """The evidence; the parameters are those of ``conclusion``."""
-    if past and apart:
-        return Evidence(apart, apart, apart, apart, apart, past.log, past.counter, None, past.window)
-    reader = _Reader()
+    reader = _Reader(stop)
     now = clock.read(root)
     usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
     page = tcp_mem.page_size()

@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+SINCE = (5, 8)
+"""Earlier kernels leave such words to init, which does nothing with them."""
+
 
 def settings(root: str, names: Iterable[str]) -> dict[str, Setting]:
     """What it sets of ``names``, the last of each, below the /proc root. Raises ``Blind``.
@@ -31,7 +34,7 @@ def settings(root: str, names: Iterable[str]) -> dict[str, Setting]:
             break
         name = wanted.get(key[len("sysctl.") :].replace(".", "/")) if key[:7] in ("sysctl.", "sysctl/") else None
         if name and value:
-            found[name] = Setting(name, folded(value), wording.path(os.path.join(root, "cmdline")), 1)
+            found[name] = Setting(name, folded(value), wording.path(os.path.join(root, "cmdline")), 0)
     return found
 
 

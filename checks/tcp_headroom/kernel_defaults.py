@@ -29,6 +29,9 @@ EHASH_CAP = 524288
 """Most entries the kernel makes by itself; more, or fewer, take ``thash_entries=`` on its command line."""
 
 BYTES_PER_ENTRY = 128 << 10
+SLACK = 0.9
+"""By so much may MemTotal miss the memory that the kernel had when it made its tables."""
+
 LEAST_PRESSURE = 128
 """The kernel's floor of the pressure level, in pages."""
 
@@ -56,6 +59,13 @@ class Memory(namedtuple("Memory", "total hashed capped")):
         if self.total is None or self.hashed is None:
             return None
         return min(self.total, self.hashed)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the memory can be that of the boot: the table is for more than half of ``hashed``, and at most that."""
+        if self.total is None or self.hashed is None:
+            return True
+        return SLACK * self.hashed < 2 * self.total and (self.capped or SLACK * self.total < self.hashed)
 
 
 class Defaults(namedtuple("Defaults", "release memory entries reasons")):
@@ -131,6 +141,11 @@ def tcp_mem(release: tuple[int, ...] | None, pages: int) -> TcpMem | None:
     pressure = max(LEAST_PRESSURE, pages // share)
     low = pressure // 4 * 3
     return TcpMem(low, pressure, 2 * low)
+
+
+def levels_below(most: int) -> TcpMem:
+    """The levels that stand to a maximum of ``most`` pages as the kernel's own do."""
+    return TcpMem(most // 2, most // 3 * 2, most)
 
 
 def power_of_two(least: int) -> int:

@@ -108,24 +108,24 @@ class Glance:
     def __init__(self, memory: Memory | None, watch: Watch | None, loss: str) -> None:
         self.memory = memory
         self.watch = watch
-        """The growth of the counter, the present sample included."""
+        """The growth of the counter, the present sample included; None if nothing could be read of it."""
         self.loss = loss
         """Why nothing is remembered; empty if the state can be read, also if it holds nothing."""
 
 
 def glance(path: str | None, name: str, sample: Sample | None) -> Glance:
     """What is remembered under ``name``, and of the counter of ``sample``; nothing is written, no other run waited for."""
-    fresh = abort_growth.watch(None, sample) if sample else None
     if path is None:
-        return Glance(None, fresh, "nothing is remembered between runs")
+        return Glance(None, None, "nothing is remembered between runs")
     try:
         values = state.peek(path)
     except (Blind, OSError) as error:
-        reason = wording.clean(error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        return Glance(None, fresh, f"nothing is remembered between runs: {wording.path(path)}, {reason}")
+        reason = wording.failure(error) if isinstance(error, OSError) else str(error)
+        return Glance(None, None, f"nothing is remembered between runs: {wording.path(path)}, {reason}")
+    watch = None
     if sample:
-        fresh = abort_growth.watch(abort_growth.unpack(_section(values, COUNTERS).get(sample.namespace)), sample)
-    return Glance(unpack(_section(values, LOGS).get(name)), fresh, "")
+        watch = abort_growth.watch(abort_growth.unpack(_section(values, COUNTERS).get(sample.namespace)), sample)
+    return Glance(unpack(_section(values, LOGS).get(name)), watch, "")
 
 
 def joined(memory: Memory | None, view: View | None, clock: Clock, window: Window) -> View | None:

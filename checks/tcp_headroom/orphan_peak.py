@@ -87,8 +87,10 @@ def highest(path: str, tree: str, count: int, now: float) -> Peak | None:
 
 def _within(peaks: dict[str, Peak], count: int, now: float) -> dict[str, Peak]:
     """Those of the last ``count`` days, today included; what a clock that ran ahead left behind is not among them."""
-    first = _day(now - (count - 1) * 86400)
-    return {day: peak for day, peak in peaks.items() if first <= day <= _day(now)}
+    today = time.localtime(now)
+    # At noon, as days have 23 or 25 hours where the clocks change.
+    noon = time.mktime((today.tm_year, today.tm_mon, today.tm_mday - count + 1, 12, 0, 0, 0, 0, -1))
+    return {day: peak for day, peak in peaks.items() if _day(noon) <= day <= _day(now)}
 
 
 def _day(when: float) -> str:

@@ -22,8 +22,6 @@ from collections import namedtuple
 from tcp_headroom import procfs, sock_diag, sysctl, wording
 from tcp_headroom.blind import Blind
 
-import nagiosplugin
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,26 +97,6 @@ class Holding:
         self.holders[holder] = self.holders.get(holder, 0) + held
 
 
-def of_orphans(total: int | None, patience: float) -> list[str]:
-    """Lines that say whose the orphans are, within ``patience`` seconds; ``total`` is what the machine has."""
-    return _as_far_as_possible(_orphans(total, time.monotonic() + patience))
-
-
-def of_memory(total: int | None, patience: float) -> list[str]:
-    """Lines that say who holds TCP memory; ``total`` is what the machine has, in bytes."""
-    return _as_far_as_possible(_memory(total, time.monotonic() + patience))
-
-
-def _as_far_as_possible(lines: Iterator[str]) -> list[str]:
-    shown = []
-    try:
-        for line in lines:
-            shown.append(line)
-    except nagiosplugin.Timeout as limit:
-        shown.append(f"left out, owners: gave up after {limit}; allow more time with -t, or use --no-owners")
-    return shown
-
-
 class _Listing:
     """One dump of each family, and what went wrong in it."""
 
@@ -144,8 +122,9 @@ def _ephemeral() -> tuple[bytes, bytes]:
     return ports.start.to_bytes(2, "big"), (ports.stop - 1).to_bytes(2, "big")
 
 
-def _orphans(total: int | None, deadline: float) -> Iterator[str]:
-    listing = _Listing(deadline)
+def of_orphans(total: int | None, patience: float) -> Iterator[str]:
+    """Lines that say whose the orphans are, within ``patience`` seconds; ``total`` is what the machine has."""
+    listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
     counts: dict[tuple[bytes, bool, int, bytes], int] = {}
@@ -204,8 +183,9 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def _memory(total: int | None, deadline: float) -> Iterator[str]:
-    listing = _Listing(deadline)
+def of_memory(total: int | None, patience: float) -> Iterator[str]:
+    """Lines that say who holds TCP memory, within ``patience`` seconds; ``total`` is what the machine has, in bytes."""
+    listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
     found: dict[tuple[bytes, bool], Holding] = {}
@@ -238,7 +218,7 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
     if ranked[TOP:]:
         named = {id(found[service]) for service, _held in ranked[:TOP]}
         inodes = {inode: where for inode, where in inodes.items() if id(where[0]) in named}
-    left_out = _find_processes(inodes, deadline)
+    left_out = _find_processes(inodes, listing.deadline)
     seen = sum(held for _service, held in ranked)
     whole = max(total or 0, seen)
     for service, held in ranked[:TOP]:
@@ -248,7 +228,9 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
             f"{wording.count(holding.sockets, 'socket')}; {wording.size(holding.received)} received, "
             f"{wording.size(holding.queued)} to be sent"
         )
-        holders = ", ".join(f"{name} {wording.size(size)}" for name, size in _largest(holding.holders)[:NAMES])
+        # A sample may come out larger than all there is.
+        largest = _largest({name: min(size, held) for name, size in holding.holders.items()})
+        holders = ", ".join(f"{name} {wording.size(size)}" for name, size in largest[:NAMES])
         yield f"{line}; held by {holders}" if holders else line
     if ranked[TOP:]:
         rest = sum(held for _service, held in ranked[TOP:])
@@ -260,7 +242,7 @@ def _memory(total: int | None, deadline: float) -> Iterator[str]:
         yield f"left out, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}"
-        yield f"{more}: in {ELSEWHERE}, in the kernel's reserve for each CPU, or come and gone"
+        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or come and gone"
 
 
 def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
@@ -270,7 +252,8 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
 
     Reading a link below ``/proc/PID/fd`` takes the rights of ptrace, and asks no file system.
     """
-    unreadable = 0
+    unreadable = sampled = 0
+    asked = len(wanted)
     try:
         pids = sorted(filter(str.isdigit, os.listdir(PROC)), key=int) if wanted else []
     except OSError as error:
@@ -288,22 +271,33 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
         except OSError:  # It has ended.
             continue
         try:
-            _look_into(folder, pid, wanted)
+            sampled += _look_into(folder, pid, wanted)
+        except PermissionError:  # Of the same user, but with more rights: the links are closed, the folder is not.
+            unreadable += 1
         except OSError:  # It has ended.
             pass
         finally:
             os.close(folder)
     if wanted and unreadable:
         return f"{unreadable} cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+    # A few are always closed meanwhile.
+    if 2 * len(wanted) > asked and not sampled:
+        return (
+            f"nobody was found who holds {len(wanted)} of {wording.count(asked, 'socket')}: hidden (hidepid, another PID "
+            "namespace), the kernel itself, or closed since"
+        )
     return ""
 
 
-def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> None:
+def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) -> bool:
+    """Returns whether only a sample of the descriptors was looked at."""
     descriptors, step = _descriptors(folder, pid)
     name = ""
     for descriptor in descriptors:
         try:
             link = os.readlink(descriptor, dir_fd=folder)
+        except PermissionError:
+            raise
         except OSError:  # Closed in between.
             continue
         inode = link[len("socket:[") : -1]
@@ -312,6 +306,7 @@ def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) ->
             if holding:
                 name = name or ("about " if step > 1 else "") + _name(pid)
                 holding.add(name, held * step)
+    return step > 1
 
 
 def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:

@@ -16,9 +16,11 @@ from __future__ import annotations
 import argparse
 import functools
 import re
+import signal
 import sys
 
 from tcp_headroom import __version__, wording
+from tcp_headroom.blind import Blind
 
 try:
     import nagiosplugin
@@ -185,15 +187,21 @@ class Wording(nagiosplugin.Summary):
     """The status line: one sentence of facts, what the contexts found wrong, worst first, and the next step.
 
     ``next_steps`` has it by the name of the metric that was found wrong; that of
-    the worst is printed.
+    the worst is printed. ``conclusion`` makes the last line of ``-v``, of whether
+    this is an alarm, WARNING or CRITICAL, and of why nothing more may be read, if so.
     """
 
     def __init__(
-        self, facts: Callable[[], str], explanation: Callable[[], Iterable[str]], next_steps: dict[str, str]
+        self,
+        facts: Callable[[], str],
+        explanation: Callable[[], Iterable[str]],
+        next_steps: dict[str, str],
+        conclusion: Callable[[bool, Blind | None], str] = lambda _alarm, _stop: "",
     ) -> None:
         self.facts = facts
         self.explanation = explanation
         self.next_steps = next_steps
+        self.conclusion = conclusion
 
     def ok(self, results: nagiosplugin.Results) -> str:
         return self.facts()
@@ -205,7 +213,22 @@ class Wording(nagiosplugin.Summary):
         return f"{text}. Next: {step}" if step else text
 
     def verbose(self, results: nagiosplugin.Results) -> list[str]:
-        return list(self.explanation())
+        """The further lines. The result stands already: whatever goes wrong here, the time-out too, costs lines only."""
+        lines: list[str] = []
+        try:
+            alarm = results.most_significant_state in (nagiosplugin.Warn, nagiosplugin.Critical)
+            for line in self.explanation():
+                lines.append(line)
+            last = self.conclusion(alarm, None)
+            # What is left to do takes no time; the time-out in it would cost the result.
+            signal.alarm(0)
+            return [*lines, last]
+        except nagiosplugin.Timeout as limit:
+            stop = Blind(f"the check gave up after {limit}")
+            return [*lines, f"left out, the rest: {stop}; allow more time with -t", self.conclusion(alarm, stop)]
+        except Exception as error:
+            stop = Blind(_internal(error))
+            return [*lines, f"left out, the rest: {stop}", *_traceback(), self.conclusion(alarm, stop)]
 
 
 def run(name: str, arguments: argparse.Namespace, *parts: object) -> NoReturn:
@@ -215,6 +238,20 @@ def run(name: str, arguments: argparse.Namespace, *parts: object) -> NoReturn:
     check.name = name
     check.main(arguments.verbose, arguments.timeout)
     raise AssertionError("nagiosplugin.Check.main does not return")
+
+
+def _internal(error: Exception) -> str:
+    text = wording.clean(f"{type(error).__name__}: {error}")
+    return f"internal error, {text}; please report it with the output of -vvv"
+
+
+def _traceback() -> list[str]:
+    """The lines of it, for ``-vvv`` alone."""
+    if nagiosplugin.Runtime().verbose < 3:
+        return []
+    import traceback
+
+    return traceback.format_exc().replace("|", "?").splitlines()
 
 
 def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Callable[..., None]]:
@@ -238,12 +275,7 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
                     f"{name} UNKNOWN - gave up after {error}; allow more time with -t, or look at the load of this host"
                 )
             except Exception as error:
-                text = wording.clean(f"{type(error).__name__}: {error}")
-                print(f"{name} UNKNOWN - internal error, {text}; please report it with the output of -vvv")
-                if nagiosplugin.Runtime().verbose >= 3:
-                    import traceback
-
-                    print(traceback.format_exc().replace("|", "?"))
+                print(f"{name} UNKNOWN - {_internal(error)}", *_traceback(), sep="\n")
             sys.exit(UNKNOWN)
 
         return wrapper

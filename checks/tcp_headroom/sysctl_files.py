@@ -34,7 +34,7 @@ import errno
 import os
 from collections import namedtuple
 
-from tcp_headroom import host_root, init_system, kernel_arguments, tuned, wording
+from tcp_headroom import host_root, init_system, kernel_arguments, osrelease, tuned, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD, Rules, Setting
 
@@ -125,6 +125,13 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
             early = {}
             if len(settings) < len(names):
                 doubts.add(f"{error}, and it may set what no file sets")
+        release = osrelease.read(procfs) if early else None
+        if release and release < kernel_arguments.SINCE:
+            notes += (
+                f"{given.path} sets {name}, but a kernel this old takes nothing from it"
+                for name, given in early.items()
+            )
+            early = {}
         for name in (name for name in early if name in settings):
             notes.append(f"{early[name].path} sets {name}, but {settings[name].path} does so later")
         settings = {**early, **settings}

@@ -61,7 +61,7 @@ class Setting(namedtuple("Setting", "name value path line")):
     path: str
     """The file, seen from its root and fit to print; a link is not followed."""
     line: int
-    """From 1 on."""
+    """From 1 on; 0 where there are no lines, as on the command line of the kernel."""
 
 
 class _Entry(namedtuple("_Entry", "order setting")):

@@ -18,6 +18,9 @@ from collections import namedtuple
 from tcp_headroom import procfs, sysctl
 from tcp_headroom.blind import Blind
 
+NEAR_PERCENT = 90
+"""Of the maximum: what is above is near to be refused. Default of -c of ``check_tcp_mem``."""
+
 PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
 
 _SIGN = 1 << 63
@@ -61,7 +64,12 @@ def parse(text: str) -> TcpMem:
         low, pressure, high = (procfs.integer(word) for word in text.split())
     except ValueError:
         raise Blind(f"{sysctl.MEM} is not three numbers") from None
-    return TcpMem(*(level - 2 * _SIGN if level >= _SIGN else level for level in (low, pressure, high)))
+    return TcpMem(signed(low), signed(pressure), signed(high))
+
+
+def signed(level: int) -> int:
+    """A number of 64 bits as the kernel compares with it, which keeps it in a signed long."""
+    return level - 2 * _SIGN if level >= _SIGN else level
 
 
 def fault(levels: TcpMem) -> tuple[bool, str] | None:

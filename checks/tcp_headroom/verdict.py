@@ -20,8 +20,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from tcp_headroom import orphan_limit, tcp_mem, wording
-from tcp_headroom.beancounters import SOCKETS
+from tcp_headroom import beancounters, orphan_limit, tcp_mem, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.sysctl import Hidden
 
@@ -44,13 +43,13 @@ CASES = (
     CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
 )  # fmt: skip
 
-NEAR_PERCENT = 90
-"""Of the maximum of tcp_mem: from here on ``check_tcp_mem`` is CRITICAL."""
-
-
 ROOM = 600
 """Longest text of a shortage, in characters: what else is known gives way."""
 
+_READ_LOG = (
+    "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, with time enough (-t), and every "
+    "few minutes, as it remembers what a log loses"
+)
 _VALUES = "check_tcp_limits -v tells what value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
 _FIND_HOLDER = "see which sockets hold it (ss -tm), and whether their programs read too slowly"
@@ -113,7 +112,7 @@ def _configuration(found: Evidence) -> Verdict | None:
     if levels and not levels[0]:
         steps.append(set_mem)
     if starved:
-        acute.append(_memory(found))
+        acute.append(_memory(found) or starved)
         if not levels:
             steps.append(_FIND_HOLDER)
     text = "; ".join(fault[1] for fault in (limit, levels) if fault)
@@ -139,12 +138,12 @@ def _shortage(found: Evidence) -> Verdict | None:
         )
         steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many")
     if starved:
-        parts.append(f"{_memory(found)}: {starved}")
+        parts.append(": ".join(filter(None, [_memory(found), starved])))
         steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there")
     if not parts:
         return None
     if starved and factor == 4:
-        parts.append(f"{_orphans(found)}, above the quarter (4x)")
+        parts.append(_orphans(found))
     case = BOTH if len(steps) > 1 else MEMORY if starved else ORPHAN_LIMIT
     text = "; ".join(parts)
     for more in (_resets(found), _grants_text(found), _unread(found)):
@@ -172,12 +171,12 @@ def _unseen(found: Evidence) -> Verdict | None:
     happened = f"; but in the last {found.window} {resets}" if resets else _ever(found)
     known = "".join(f"; {text}" for text in (_orphans(found), _memory(found)) if text) if missing else ""
     if missing and all(isinstance(value, Hidden) for value in missing):
+        hidden = _hidden(found)
         return Verdict(
             HIDDEN,
-            f"cannot say, because {_invisible(found)}: this is a network namespace of its own (a container), or the "
+            f"cannot say, because {' and '.join(hidden)} cannot be seen from here: this is a network namespace of its own (a container), or the "
             f"sysctl tree is hidden{known}{happened}",
-            "run the checks on the host, outside of containers, or give them its limits: check_tcp_orphans "
-            "--max-orphans N, check_tcp_mem --tcp-mem MIN,PRESSURE,MAX",
+            f"run the checks on the host, outside of containers, or give them its limits: {', '.join(hidden.values())}",
         )
     if missing:
         reasons = list(dict.fromkeys(map(_quoted, missing)))
@@ -191,7 +190,7 @@ def _past(found: Evidence) -> Verdict | None:
     resets, factor = _resets(found), _passed(found)
     if factor == 4 and not found.log.memory:
         text = (
-            f"{_orphans(found)}, above the quarter (4x) only: orphans with both penalties are reset, whose peer is gone; "
+            f"{_orphans(found)} only: orphans with both penalties are reset, whose peer is gone; "
             "nobody who still answers loses anything"
         )
         if resets:
@@ -209,8 +208,6 @@ def _past(found: Evidence) -> Verdict | None:
         f"in the last {found.window} {resets}; by now, as is usual after a spike, there are few: {_orphans(found)}; "
         f"{_memory(found)}"
     )
-    if factor:
-        text += "; the orphans are above the quarter of their limit"
     if found.log.orphans and found.log.memory:
         step = "compare the graphs of orphans and pages: both limits were reached"
     elif found.log.orphans:
@@ -227,17 +224,27 @@ def _past(found: Evidence) -> Verdict | None:
 
 def _healthy(found: Evidence) -> Verdict:
     now = f"{_orphans(found)}; {_memory(found)}"
-    gaps, own = [], []
+    gaps, own, steps = [], [], []
     if found.log.gap:
         gaps.append(_quoted(found.log.gap, 260))
+        steps.append(_READ_LOG)
     elif found.log.swallowed:
         gaps.append(f"the rate limit swallowed {found.log.swallowed} messages, and nobody knows which")
+        steps.append("see aborts_on_memory of check_tcp_orphans in each container, as no limit swallows what it counts")
     if isinstance(found.grants, Blind) and str(found.grants) != found.log.gap:
         own.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
+        steps.append(f"run this as a user who can read {beancounters.FILE}")
     elif _refused_once(found):
         own.append(_refused_once(found))
+        steps.append("run this once more with -v, as the second run can tell whether failcnt rises")
+    if found.alarm:
+        steps.append(
+            "the alarm is that of -w or -c alone, which are stricter than the kernel: see whether that is meant"
+        )
+    step = "; ".join(steps)
     if not gaps and not own:
-        return Verdict(NOTHING, f"no shortage now, and none logged in the last {found.window}: {now}", "nothing to do")
+        text = f"no shortage now, and none logged in the last {found.window}: {now}"
+        return Verdict(NOTHING, text, step or "nothing to do")
     if found.counter.gap and gaps:
         own.append(_quoted(found.counter.gap, 100))
     because = ", and ".join(dict.fromkeys(gaps + own))
@@ -248,7 +255,7 @@ def _healthy(found: Evidence) -> Verdict:
             f"{now}; in this network namespace nothing was reset in the last {found.window}; cannot say about others "
             f"(containers), because {because}"
         )
-    return Verdict(NO_SHORTAGE, text, "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log")
+    return Verdict(NO_SHORTAGE, text, step)
 
 
 def _passed(found: Evidence) -> int:
@@ -271,10 +278,13 @@ def _starved(found: Evidence) -> str:
     if not isinstance(levels, Blind) and not isinstance(pages, Blind) and levels.max >= 1:
         if pages > levels.max:
             return "memory is refused, data is dropped, and orphans with unsent data are reset"
+        said = []
         if pages > levels.pressure:
-            return f"above pressure {levels.pressure}, windows stop growing and queues are squeezed"
-        if 100 * pages > NEAR_PERCENT * levels.max:
-            return f"above {NEAR_PERCENT} % of the maximum, where memory is refused"
+            said.append(f"above pressure {levels.pressure}, windows stop growing and queues are squeezed")
+        if 100 * pages > tcp_mem.NEAR_PERCENT * levels.max:
+            said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which memory is refused")
+        if said:
+            return "; ".join(said)
     if found.under_pressure is True:
         return "the kernel is in the pressure phase, which squeezes windows and queues until usage is below min"
     return ""
@@ -293,7 +303,8 @@ def _orphans(found: Evidence) -> str:
     text = wording.count(found.orphans, "orphan")
     if isinstance(found.limit, Blind) or found.limit < 1:
         return text
-    return f"{text}, {wording.percent(100 * found.orphans / found.limit)} of the limit {found.limit}"
+    text += f", {wording.percent(100 * found.orphans / found.limit)} of the limit {found.limit}"
+    return f"{text}, above the quarter (4x)" if _passed(found) == 4 else text
 
 
 def _memory(found: Evidence) -> str:
@@ -340,7 +351,7 @@ def _grants_text(found: Evidence) -> str:
     for grant in found.grants:
         if grant.full:
             return f"{_name(grant)} holds {grant.held} of the {grant.barrier} its barrier grants, and more is refused"
-    sockets = [grant for grant in found.grants if grant.resource == SOCKETS]
+    sockets = [grant for grant in found.grants if grant.resource == beancounters.SOCKETS]
     if len(sockets) != 1 or isinstance(found.orphans, Blind):
         # Of several containers the number of orphans says nothing.
         return ""
@@ -349,7 +360,7 @@ def _grants_text(found: Evidence) -> str:
     if found.orphans * least < share:
         return ""
     return (
-        f"container {sockets[0].uid} may have a quarter of its barrier {sockets[0].barrier} of {SOCKETS} as orphans: from "
+        f"container {sockets[0].uid} may have a quarter of its barrier {sockets[0].barrier} of {beancounters.SOCKETS} as orphans: from "
         f"{share} on they are reset, penalised ones from a half or a quarter of that; sockstat shows {found.orphans}, "
         "perhaps of the whole node"
     )
@@ -369,20 +380,18 @@ def _name(grant: Grant) -> str:
 
 def _unread(found: Evidence) -> str:
     """The other gauge, where it could not be judged."""
-    hidden = _invisible(found)
+    hidden = _hidden(found)
     if hidden:
-        return hidden
+        return f"{' and '.join(hidden)} cannot be seen from here"
     missing = next((value for value in found[:4] if isinstance(value, Blind)), None)
     return f"the rest is unknown: {_quoted(missing)}" if missing else ""
 
 
-def _invisible(found: Evidence) -> str:
-    names = [
-        name
-        for name, value in (("tcp_max_orphans", found.limit), ("tcp_mem", found.levels))
-        if isinstance(value, Hidden)
-    ]
-    return f"{' and '.join(names)} cannot be seen from here" if names else ""
+def _hidden(found: Evidence) -> dict[str, str]:
+    """The limits that are not visible, and the options that give them instead."""
+    limit = {"tcp_max_orphans": "check_tcp_orphans --max-orphans N"} if isinstance(found.limit, Hidden) else {}
+    levels = {"tcp_mem": "check_tcp_mem --tcp-mem MIN,PRESSURE,MAX"} if isinstance(found.levels, Hidden) else {}
+    return {**limit, **levels}
 
 
 def _quoted(reason: Blind | str, limit: int = 180) -> str:

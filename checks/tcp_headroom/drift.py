@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from tcp_headroom.sysctl_rules import Setting
 
-TOLERANCE = 0.1
-"""How far a default that is reckoned may be from the real one, as a share of it."""
-
 
 class Drift(namedtuple("Drift", "name running boot setting")):
     """A setting that a reboot would change."""
@@ -51,12 +48,17 @@ def numbers(text: str, count: int) -> tuple[int, ...]:
 
 
 def of(
-    name: str, running: Sequence[int], setting: Setting | None, default: Sequence[int] | None, exact: bool
+    name: str,
+    running: Sequence[int],
+    setting: Setting | None,
+    default: Sequence[int] | None,
+    around: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> Drift | None:
     """The drift of a running value; None if a reboot gives the same, or if what it gives is not known.
 
     ``setting``: the line that sets it, if there is one; one that the kernel would refuse
-    counts as none. ``default``: what the kernel sets by itself, ``exact`` or about.
+    counts as none. ``default``: what the kernel sets by itself; where that is reckoned,
+    ``around``: the least and the most it may be.
     """
     given = numbers(setting.value, len(running)) if setting else ()
     if given:
@@ -64,7 +66,9 @@ def of(
             return None
         # Fewer numbers change the first ones only.
         return Drift(name, tuple(running), given + tuple((default or running)[len(given) :]), setting)
-    far = 0 if exact else TOLERANCE
-    if default is None or all(abs(value - usual) <= far * usual for value, usual in zip(running, default)):
+    if default is None:
+        return None
+    least, most = around or (default, default)
+    if all(low <= value <= high for low, value, high in zip(least, running, most)):
         return None
     return Drift(name, tuple(running), tuple(default), None)

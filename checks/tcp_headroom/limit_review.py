@@ -128,9 +128,8 @@ class Review:
         orphans = (self.defaults.orphans,) if self.defaults.orphans else None
         found = []
         if self.limit is not None:
-            exact = self.defaults.entries is not None
-            found.append(drift.of(MAX_ORPHANS, (self.limit,), self.settings.get(MAX_ORPHANS), orphans, exact))
+            found.append(drift.of(MAX_ORPHANS, (self.limit,), self.settings.get(MAX_ORPHANS), orphans))
         if self.levels is not None:
-            default = self.defaults.levels(self.page)
-            found.append(drift.of(MEM, self.levels, self.settings.get(MEM), default, False))
+            default, around = self.defaults.levels(self.page), self.defaults.around(self.page)
+            found.append(drift.of(MEM, self.levels, self.settings.get(MEM), default, around))
         return [one for one in found if one]

@@ -69,7 +69,11 @@ def image(kernel: Kernel, refresh: bool = False) -> pathlib.Path:
             if not packed:
                 raise Missing(f"the packages of {name} hold no module {module}")
             data = packed.read_bytes()
-            keep(_module(home / name, module), lzma.decompress(data) if packed.suffix == ".xz" else data, f"{module}-*.ko")
+            keep(
+                _module(home / name, module),
+                lzma.decompress(data) if packed.suffix == ".xz" else data,
+                f"{module}-*.ko",
+            )
         keep(home / name, fetched.read_bytes(), "vmlinuz-*")
     return home / name
 

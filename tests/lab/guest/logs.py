@@ -101,7 +101,6 @@ def spike() -> None:
     said = checks.log(*STATE).expect(WARNING, f"the kernel reset {reset} sockets", f"the log shows {kernel.lines()}")
     said.expect_data(hits=kernel.lines())
     checks.verdict(checks.SPIKE, f"{reset} resets", "0 orphans, ")
-    checks.verdict(checks.SPIKE, f"{reset} resets", "0 orphans, ", commands=checks.BY_ORPHANS, state=STATE)
 
 
 @scenario(8, "ring-wraps")
@@ -119,9 +118,9 @@ def ring_wraps() -> None:
     blind = checks.log("--no-state").expect(UNKNOWN, "of that time", "--min-coverage").expect_data(hits=0)
     expect(blind.perfdata["coverage"] < 5, f"the ring was said to cover {blind.perfdata['coverage']} %")
     checks.log("--no-state", "--min-coverage", "0").expect(OK, "of that time")
-    checks.verdict(checks.SPIKE, f"at least {seen} reset", commands=checks.BY_ORPHANS + checks.BY_LOG, state=STATE)
+    checks.verdict(checks.SPIKE, f"at least {seen} reset", commands=checks.BY_ORPHANS, state=STATE)
     unseen = ("/dev/kmsg shows", f"when TCPAbortOnMemory rose to {kernel.aborts()} is not known")
-    checks.verdict(checks.NO_SHORTAGE, *unseen, commands=checks.BY_ORPHANS + checks.BY_MEMORY)
+    checks.verdict(checks.NO_SHORTAGE, *unseen, commands=checks.BY_MEMORY)
     # A wrap within the window, new hits on top of those remembered, and one more wrap over all of them.
     pass_the_limit()
     seen += kernel.lines()

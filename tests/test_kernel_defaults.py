@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcp_headroom import kernel_defaults, meminfo, osrelease
+from tcp_headroom import drift, kernel_defaults, meminfo, osrelease
 from tcp_headroom.blind import Blind
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -101,6 +101,41 @@ def test_a_table_at_its_cap_says_at_least(tmp_path: pathlib.Path) -> None:
 def test_a_table_sized_by_hand_says_nothing_of_memory(tmp_path: pathlib.Path) -> None:
     found = kernel_defaults.read(tree(tmp_path, 24 * GIB, "1024\n", "quiet thash_entries=1024 ro\n"))
     assert (found.orphans, found.memory) == (512, (24 * GIB, None, False))
+
+
+@pytest.mark.parametrize(
+    "total, entries, levels, drifts",
+    [
+        # Guests of 1 GiB and 256 MiB, where initrd and watermarks are a large part, and a machine of 24 GiB.
+        (996624, 8192, (10248, 13665, 20496), False),
+        (1002476, None, (10326, 13770, 20652), False),
+        (223632, 2048, (1953, 2604, 3906), False),
+        (214500, 2048, (1833, 2446, 3666), False),
+        (24684084, 262144, (287844, 383795, 575688), False),
+        # What is smaller or larger still, somebody has set.
+        (996624, 8192, (8100, 10800, 16200), True),
+        (996624, 8192, (10248, 13665, 25800), True),
+        (24684084, 262144, (287844, 340000, 575688), True),
+        (24684084, 262144, (96, 128, 192), True),
+        # So small a machine that nothing is too little.
+        (131072, 1024, (96, 128, 192), False),
+    ],
+)
+def test_what_nobody_touched_does_not_drift(
+    tmp_path: pathlib.Path, total: int, entries: int | None, levels: tuple[int, int, int], drifts: bool
+) -> None:
+    found = kernel_defaults.read(tree(tmp_path, total << 10, f"{entries}\n" if entries else None))
+    one = drift.of("net.ipv4.tcp_mem", levels, None, found.levels(4096), found.around(4096))
+    assert bool(one) == drifts
+    assert not one or one.boot == found.levels(4096)
+
+
+def test_of_a_release_without_a_rule_there_is_nothing_around(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / "sys/kernel/osrelease").write_text("2.6.18\n")
+    found = kernel_defaults.read(tree(tmp_path, 1 * GIB))
+    assert (found.levels(4096), found.around(4096)) == (None, None)
+    assert drift.of("net.ipv4.tcp_mem", (1, 2, 3), None, found.levels(4096), found.around(4096)) is None
 
 
 @pytest.mark.parametrize("entries", ["", "many\n", "0\n", "1 2\n"])

@@ -34,7 +34,7 @@ def test_every_scenario(kernel: kernels.Kernel) -> None:
     need(kernel)
     done = lab("--kernel", kernel.name)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "\n13 ok, 0 untrue, 0 not run\n" in done.stdout
+    assert "\n16 ok, 0 untrue, 0 not run\n" in done.stdout
 
 
 def test_every_fault_is_noticed() -> None:
@@ -62,5 +62,5 @@ def test_a_guest_that_dies_is_not_ok(tmp_path: pathlib.Path) -> None:
 def test_list() -> None:
     done = lab("--list")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("5.10", "6.1", "6.12", "newest", " 1 idle", "14 little-memory"):
+    for name in ("5.10", "6.1", "6.12", "newest", " 1 idle", "14 little-memory", "18 owners"):
         assert f"\n  {name}" in done.stdout

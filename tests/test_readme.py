@@ -66,7 +66,7 @@ def test_shown_output(run: Run, line: str, output: str) -> None:
 
 
 def test_something_is_shown() -> None:
-    assert len(SHOWN) == 2
+    assert len(SHOWN) == 3
 
 
 def test_files_exist() -> None:

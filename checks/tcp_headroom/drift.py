@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from tcp_headroom.sysctl_rules import Setting
 
-TOLERANCE = 0.1
-"""How far a default that is reckoned may be from the real one, as a share of it."""
-
 
 class Drift(namedtuple("Drift", "name running boot setting")):
     """A setting that a reboot would change."""
@@ -62,19 +59,24 @@ def numbers(text: str, count: int) -> tuple[int, ...]:
 
 
 def of(
-    name: str, running: Sequence[int], setting: Setting | None, default: Sequence[int] | None, exact: bool
+    name: str,
+    running: Sequence[int],
+    setting: Setting | None,
+    default: Sequence[int] | None,
+    around: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> Drift | None:
     """The drift of a running value; None if a reboot gives the same, or if what it gives is not known.
 
     ``setting``: the line that sets it, if there is one; one that the kernel refuses leaves
     the default, and one of fewer numbers the default of the others. ``default``: what
-    the kernel sets by itself, ``exact`` or about.
+    the kernel sets by itself; where that is reckoned, ``around``: the least and the most
+    it may be.
     """
     given = numbers(setting.value, len(running)) if setting else ()
     # What is not known is taken to stay.
-    rest = tuple((default or running)[len(given) :])
-    far = 0 if exact else TOLERANCE
-    same = all(abs(value - usual) <= far * usual for value, usual in zip(running[len(given) :], rest))
-    if same and tuple(running[: len(given)]) == given:
+    usual = default or running
+    least, most = around if around and default else (usual, usual)
+    rest = list(zip(least, running, most))[len(given) :]
+    if tuple(running[: len(given)]) == given and all(low <= value <= high for low, value, high in rest):
         return None
-    return Drift(name, tuple(running), given + rest, setting)
+    return Drift(name, tuple(running), given + tuple(usual[len(given) :]), setting)

@@ -8,9 +8,10 @@ Both are reckoned once, at boot, from the memory there is:
   reckoned: one entry for each 128 KiB of memory (3.10 and later; up to 3.5 for
   each 8 KiB, 32 below 512 MiB), rounded up to a power of two, at most 524288 (``alloc_large_system_hash``).
 * ``tcp_mem`` has the pressure level P, min P / 4 * 3, max twice min (``tcp_init_mem``).
-  P is a share of the free low memory at boot, ``nr_free_buffer_pages()``, for which
-  the memory of the machine stands here (0.5 % more, as measured): a sixteenth since
-  4.4, an eighth from 3.0 to 4.0, a half from 2.6.21 to 2.6.38.
+  P is a share of the low memory at boot, ``nr_free_buffer_pages()``, for which the
+  memory of the machine stands here: a sixteenth since 4.4, an eighth from 3.0 to 4.0,
+  a half from 2.6.21 to 2.6.38. That is too much by what ``AT_BOOT`` explains: measured
+  0.5 % of 24 GiB, but 12 % of 1 GiB and 25 % of 256 MiB.
 
 Where copies of the source leave a gap between two rules, the smaller default counts:
 this is for telling that a value is far too low, and must not cry wolf.
@@ -25,10 +26,20 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.tcp_mem import TcpMem
 
 EHASH = "sys/net/ipv4/tcp_ehash_entries"
+TOLERANCE = 0.1
+"""How far a default that is reckoned may be from the real one, as a share of it."""
 EHASH_CAP = 524288
 """Most entries the kernel makes by itself; more, or fewer, take ``thash_entries=`` on its command line."""
 
 BYTES_PER_ENTRY = 128 << 10
+AT_BOOT = 128 << 20
+"""Memory, in bytes, that today's has and the kernel may not have counted, beside ``TOLERANCE``.
+
+``nr_free_zone_pages`` (mm/page_alloc.c) sums up managed pages, without those below the
+high watermark: 66 MiB of 1 GiB, where transparent huge pages raise it
+(``set_recommended_min_free_kbytes``, mm/khugepaged.c). ``tcp_init`` is an fs_initcall, and so
+runs before ``populate_rootfs`` (init/initramfs.c) frees the initrd, which counts from then on.
+"""
 SLACK = 0.9
 """By so much may MemTotal miss the memory that the kernel had when it made its tables."""
 
@@ -85,6 +96,15 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         if self.entries is not None:
             return self.entries // 2
         return None if self.memory.known is None else max_orphans(self.release, self.memory.known)
+
+    def around(self, page: int) -> tuple[TcpMem, TcpMem] | None:
+        """The least and the most that the kernel may have set ``tcp_mem`` to by itself; see ``AT_BOOT``."""
+        known = self.memory.known
+        if known is None:
+            return None
+        least = self.levels(page, max(page, int(known * (1 - TOLERANCE)) - AT_BOOT))
+        most = self.levels(page, int(known * (1 + TOLERANCE)))
+        return (least, most) if least and most else None
 
     def levels(self, page: int, memory: int | None = None) -> TcpMem | None:
         """Default of ``tcp_mem`` in pages of ``page`` bytes, reckoned from ``memory``, else from what is known of it."""

@@ -192,8 +192,16 @@ class Review:
         running = self._running(name)
         if running is None or self.settings is None:
             return None
-        exact = name == MAX_ORPHANS and self.defaults.entries is not None
-        return drift.of(name, running, self.settings.get(name), self._left(name), exact)
+        return drift.of(name, running, self.settings.get(name), self._left(name), self._around(name))
+
+    def _around(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """The least and the most that ``_left`` may be; None where it is exact."""
+        if name == MEM:
+            return self.defaults.around(self.page)
+        orphans, far = self.defaults.orphans, kernel_defaults.TOLERANCE
+        if self.defaults.entries is not None or orphans is None:
+            return None
+        return (int(orphans * (1 - far)),), (int(orphans * (1 + far)),)
 
     def _open(self, name: str) -> bool:
         running = self._running(name)

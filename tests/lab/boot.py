@@ -61,14 +61,18 @@ def available() -> None:
             raise kernels.Missing(f"{command} is not installed (package {package})")
 
 
-def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int) -> Run:
-    """Boot ``image`` with ``ram`` MiB and wait, ``seconds`` at most, until the guest powers off."""
+def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int, words: str = "") -> Run:
+    """Boot ``image`` with ``ram`` MiB and wait, ``seconds`` at most, until the guest powers off.
+
+    ``words``: more for the kernel's command line.
+    """
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
         home = pathlib.Path(directory)
         (home / "initrd").write_bytes(initrd)
         command = [
             *_NOT_ALONE, QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
-            "-append", _COMMAND_LINE, "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
+            "-append", f"{_COMMAND_LINE} {words}".strip(),
+            "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
         ]  # fmt: skip
         with (
             open(home / "qemu", "wb") as complaints,

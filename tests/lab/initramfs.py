@@ -43,9 +43,14 @@ Files = dict[str, tuple[int, bytes]]
 """Path: mode and content; the content of a symbolic link is where it points."""
 
 
-def build(package: Mapping[str, bytes], command: bytes) -> bytes:
-    """The initrd: the cached base, ``package`` as the module tcp_headroom, and the guest's ``command`` in JSON."""
+def build(package: Mapping[str, bytes], modules: Mapping[str, bytes], command: bytes) -> bytes:
+    """The initrd: the cached base, ``package`` as the module tcp_headroom, and the guest's ``command`` in JSON.
+
+    ``modules`` of the kernel are in ``/lab/modules``, numbered in the order to load them.
+    """
     files: Files = {"lab/command.json": (0o100644, command)}
+    for number, (name, data) in enumerate(modules.items()):
+        files[f"lab/modules/{number}-{name}.ko"] = (0o100644, data)
     for name, text in package.items():
         files[f"lab/tcp_headroom/{name}"] = (0o100644, text)
     for path in sorted(GUEST.glob("*.py")):

@@ -8,6 +8,7 @@ cache and used from there without a look at the mirror until ``refresh``.
 
 from __future__ import annotations
 
+import lzma
 import os
 import pathlib
 import re
@@ -17,6 +18,9 @@ from typing import NamedTuple
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ARCHITECTURE = "amd64"
+
+MODULES = ("inet_diag", "tcp_diag")
+"""Modules that the guest may load, in this order; all four images have them as modules."""
 
 
 class Missing(Exception):
@@ -54,14 +58,36 @@ def image(kernel: Kernel, refresh: bool = False) -> pathlib.Path:
     """The kernel's image, from the cache or from the mirror. Raises ``Missing``."""
     home = cache() / "kernels" / kernel.name
     found = sorted(home.glob("vmlinuz-*"))
-    if found and not refresh:
+    if found and modules(found[0]) and not refresh:
         return found[0]
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
         fetched = _fetch(kernel, pathlib.Path(directory))
         # boot/vmlinuz-RELEASE in an image package, usr/lib/modules/RELEASE/vmlinuz in a binary one.
         name = fetched.name if "-" in fetched.name else f"vmlinuz-{fetched.parent.name}"
+        for module in MODULES:
+            packed = next(pathlib.Path(directory).glob(f"unpacked/**/net/ipv4/{module}.ko*"), None)
+            if not packed:
+                raise Missing(f"the packages of {name} hold no module {module}")
+            data = packed.read_bytes()
+            keep(
+                _module(home / name, module),
+                lzma.decompress(data) if packed.suffix == ".xz" else data,
+                f"{module}-*.ko",
+            )
         keep(home / name, fetched.read_bytes(), "vmlinuz-*")
     return home / name
+
+
+def modules(image: pathlib.Path) -> dict[str, bytes]:
+    """The modules for an image of the cache, by name in the order to load them; none for any other image."""
+    paths = {module: _module(image, module) for module in MODULES}
+    if not all(path.is_file() for path in paths.values()):
+        return {}
+    return {module: path.read_bytes() for module, path in paths.items()}
+
+
+def _module(image: pathlib.Path, module: str) -> pathlib.Path:
+    return image.with_name(f"{module}-{image.name.removeprefix('vmlinuz-')}.ko")
 
 
 def keep(path: pathlib.Path, data: bytes, outdated: str) -> None:
@@ -103,13 +129,13 @@ def _fetch(kernel: Kernel, directory: pathlib.Path) -> pathlib.Path:
     }
     apt = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     _run(["apt-get", *apt, "-qq", "update"], directory)
-    package = _last_dependency(kernel.package, apt, directory)
-    _run(["apt-get", *apt, "-qq", "download", package], directory)
-    (deb,) = directory.glob("*.deb")
-    _run(["dpkg-deb", "--extract", str(deb), str(directory / "unpacked")], directory)
+    packages = _packages(kernel.package, apt, directory)
+    _run(["apt-get", *apt, "-qq", "download", *packages], directory)
+    for deb in directory.glob("*.deb"):
+        _run(["dpkg-deb", "--extract", str(deb), str(directory / "unpacked")], directory)
     images = [*directory.glob("unpacked/boot/vmlinuz-*"), *directory.glob("unpacked/usr/lib/modules/*/vmlinuz")]
     if not images:
-        raise Missing(f"{package} holds no kernel image")
+        raise Missing(f"{' and '.join(packages)} hold no kernel image")
     return images[0]
 
 
@@ -120,14 +146,18 @@ def _mirrors() -> dict[str, str]:
     return {label: uri for origin, label, uri in rows if origin == "Debian"}
 
 
-def _last_dependency(package: str, apt: list[str], directory: pathlib.Path) -> str:
-    """The package at the end of the chain meta package, image, and in newer suites binary."""
+def _packages(package: str, apt: list[str], directory: pathlib.Path) -> list[str]:
+    """What holds image and modules, at the end of the chain of meta packages: one, in newer suites one of each."""
     while True:
         fields = _run(["apt-cache", *apt, "show", "--no-all-versions", package], directory)
-        needs = re.search(r"^Depends:.*?\b(linux-(?:image|binary)-\d[^ ,]*)", fields, re.MULTILINE)
-        if not needs or needs[1] == package:
-            return package
-        package = needs[1]
+        depends = "".join(re.findall(r"^Depends:(.*)", fields, re.MULTILINE))
+        parts = re.findall(r"\blinux-(?:binary|modules)-\d[^ ,]*", depends)
+        if parts:
+            return parts
+        needs = re.search(r"\blinux-image-\d[^ ,]*", depends)
+        if not needs or needs[0] == package:
+            return [package]
+        package = needs[0]
 
 
 def _run(command: list[str], directory: pathlib.Path) -> str:

@@ -63,4 +63,21 @@ MUTATIONS = (
         "check_tcp_kernel_log.py", "for span in self.growth) - logged)", "for span in self.growth) - 1000)", "spike"
     ),
     Mutation("check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
+    # The verdict, and the evidence for it.
+    Mutation(
+        "verdict.py",
+        "_configuration(found)\n        or _shortage(found)",
+        "_shortage(found)\n        or _configuration(found)",
+        "memory-out-of-order",
+    ),
+    Mutation("verdict.py", "if found.log.gap:", "if False:", "ring-wraps"),
+    # The kernel's defaults, and what a reboot sets.
+    Mutation("kernel_defaults.py", "else 16", "else 8", "limits"),
+    Mutation("kernel_defaults.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation("kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
+    # The peak and its days.
+    Mutation("limit_review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
+    Mutation("orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
+    # Whose they are.
+    Mutation("owners.py", "if timer == probing and", "if", "owners"),
 )

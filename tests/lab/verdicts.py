@@ -33,8 +33,8 @@ class Verdict(NamedTuple):
 def judge(kernel: str, image: pathlib.Path, scenario: Scenario, package: Mapping[str, bytes]) -> Verdict:
     """Boot ``image`` and run ``scenario`` in it on ``package``."""
     began = time.monotonic()
-    initrd = initramfs.build(package, json.dumps({"scenario": scenario.name}).encode())
-    run = boot.boot(image, initrd, scenario.ram or _least_ram(initrd), scenario.seconds)
+    initrd = initramfs.build(package, kernels.modules(image), json.dumps({"scenario": scenario.name}).encode())
+    run = boot.boot(image, initrd, scenario.ram or _least_ram(initrd), scenario.seconds, scenario.words)
     reason = "" if run.verdict == OK else run.verdict
     return Verdict(kernel, scenario.name, UNTRUE if reason else OK, reason, time.monotonic() - began, run.reports)
 

@@ -6,10 +6,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from . import kernel
+
+# The verdicts' cases are written out, as README has them.
+NOTHING, NO_SHORTAGE, HIDDEN, CONFIGURATION = (
+    "nothing wrong", "no shortage now", "limits not visible", "configuration out of order"
+)  # fmt: skip
+BOTH, ORPHAN_LIMIT, MEMORY = "orphan limit and TCP memory", "orphan limit", "TCP memory"
+PENALISED, SPIKE = "penalised few", "spike that has passed"
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 STATES = (OK, WARNING, CRITICAL, UNKNOWN)
@@ -131,3 +138,25 @@ def memory(*arguments: object) -> Said:
 def log(*arguments: object, user: int = 0) -> Said:
     """check_tcp_kernel_log."""
     return run("check_tcp_kernel_log", *arguments, user=user)
+
+
+def limits(*arguments: object) -> Said:
+    """check_tcp_limits."""
+    return run("check_tcp_limits", *arguments)
+
+
+BY_ORPHANS, BY_MEMORY, BY_LOG = ("check_tcp_orphans",), ("check_tcp_mem",), ("check_tcp_kernel_log",)
+BY_ALL = BY_ORPHANS + BY_MEMORY + BY_LOG
+"""The commands whose ``-v`` ends with a verdict. Each run costs the host a second, so not every moment is asked of all."""
+
+
+def verdict(
+    case: str, *words: str, commands: Sequence[str] = BY_ALL, state: Sequence[str] = ("--no-state",), user: int = 0
+) -> None:
+    """Run ``commands`` with ``-v``. Raises ``Untrue`` unless each ends with the verdict ``case``, and that has ``words``."""
+    for command in commands:
+        # check_tcp_mem remembers nothing.
+        said = run(command, "-v", *(() if command == "check_tcp_mem" else state), user=user)
+        *_others, line, _perfdata = said.text.rstrip("\n").split("\n")
+        if not line.startswith(f"Verdict: {case} - ") or not all(word in line for word in words):
+            raise Untrue(f"{command} should end with the verdict {case!r}, {words}, but said: {said.text.strip()}")

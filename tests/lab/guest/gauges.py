@@ -30,6 +30,7 @@ def idle() -> None:
     said.expect_data(
         hits=0, orphan_hits=0, memory_hits=0, unclear_hits=0, suppressed=0, aborts_on_memory=0, coverage=100
     )
+    checks.verdict(checks.NOTHING, f"0 orphans, 0.0 % of the limit {default}", f"of the maximum {high}")
 
 
 @scenario(2, "orphans-climb")
@@ -38,18 +39,19 @@ def orphans_climb() -> None:
     kernel.limit(128)
     with contextlib.ExitStack() as stack:
         climb = [
-            (32, OK, "left: 4x 0, 2x 32, 1x 96"),
-            (33, WARNING, "4x margin passed by 1; left: 2x 31, 1x 95"),
-            (64, WARNING, "4x margin passed by 32; left: 2x 0, 1x 64"),
-            (65, CRITICAL, "2x margin passed by 1; left: 1x 63"),
-            (128, CRITICAL, "2x margin passed by 64; left: 1x 0"),
+            (32, OK, "left: 4x 0, 2x 32, 1x 96", checks.NOTHING),
+            (33, WARNING, "4x margin passed by 1; left: 2x 31, 1x 95", checks.PENALISED),
+            (64, WARNING, "4x margin passed by 32; left: 2x 0, 1x 64", checks.PENALISED),
+            (65, CRITICAL, "2x margin passed by 1; left: 1x 63", checks.ORPHAN_LIMIT),
+            (128, CRITICAL, "2x margin passed by 64; left: 1x 0", checks.ORPHAN_LIMIT),
         ]
-        for number, state, words in climb:
+        for number, state, words, case in climb:
             stack.enter_context(sockets.orphans(number - kernel.orphans()))
             expect(kernel.orphans() == number, f"{kernel.orphans()} orphans instead of {number}")
             if number in (33, 65):
                 capture("12-orphans-over-25pct" if number == 33 else "13-orphans-over-50pct")
             checks.orphans().expect(state, words).expect_data(usage=round(100 * number / 128, 4))
+            checks.verdict(case, f"{number} orphans, ", commands=checks.BY_ALL if number == 65 else checks.BY_ORPHANS)
         # As many as the limit are tolerated, at every timer of every one of them.
         probes = kernel.counter("TCPWinProbe")
         kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 3 * 128, "three probes of each orphan", 120)
@@ -60,6 +62,12 @@ def orphans_climb() -> None:
         stack.enter_context(sockets.orphans(32))
         kernel.wait(lambda: kernel.aborts() > 0 and kernel.lines(kernel.ORPHANS) > 0, "the kernel to pass its limit")
         checks.log("--no-state").expect(WARNING)
+    checks.verdict(
+        checks.SPIKE,
+        f"the log shows at least {kernel.lines()} reset",
+        f"{kernel.aborts()} reset",
+        commands=checks.BY_LOG,
+    )
 
 
 SPARED_HALF, KILLED_HALF = 160, 96
@@ -130,7 +138,12 @@ def _margins(limit: int) -> None:
         SPARED_QUARTER: (OK, "left: 4x 16"),
         KILLED_QUARTER: (WARNING, "4x margin passed by 16; left: 2x 32"),
     }
-    checks.orphans().expect(*words[limit])
+    state, text = words[limit]
+    checks.orphans().expect(state, text)
+    if state != OK:
+        checks.verdict(
+            checks.ORPHAN_LIMIT if state == CRITICAL else checks.PENALISED, "64 orphans", commands=checks.BY_MEMORY
+        )
 
 
 @contextlib.contextmanager
@@ -163,10 +176,17 @@ def memory() -> None:
         kernel.wait(kernel.pressure, "the pressure phase")
         capture("22-mem-above-pressure")
         checks.memory().expect(WARNING, "above the pressure level")
+        checks.verdict(checks.MEMORY, f"above pressure {held // 2}", commands=checks.BY_MEMORY)
+        default = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
+        kernel.limit(16)
+        with sockets.orphans(12):
+            checks.verdict(checks.BOTH, "12 orphans, 75.0 % of the limit 16", f"above pressure {held // 2}")
+        kernel.limit(default)
         kernel.levels(held // 4, held // 2, held * 3 // 4)
         _starve(sink)
         capture("23-mem-above-max-live-sockets")
         checks.memory().expect(CRITICAL, "above the maximum: the kernel refuses memory")
+        checks.verdict(checks.MEMORY, f"of the maximum {held * 3 // 4}: memory is refused", commands=checks.BY_ORPHANS)
         expect(kernel.lines() == 0, "the kernel logged live sockets")
         checks.log("--no-state").expect(OK).expect_data(hits=0)
         sink.close()
@@ -176,6 +196,8 @@ def memory() -> None:
         said.expect_data(memory_hits=kernel.lines(kernel.MEMORY), orphan_hits=0, aborts_on_memory=kernel.aborts())
     # Below the first level again, the next charge ends the phase.
     _recover()
+    passed = (f"cause: {kernel.lines(kernel.MEMORY)} memory", f"{kernel.aborts()} reset")
+    checks.verdict(checks.SPIKE, *passed, commands=checks.BY_LOG)
 
 
 def _recover() -> None:
@@ -199,6 +221,7 @@ def memory_out_of_order() -> None:
     low, pressure, high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
     kernel.levels(low, high * 2, high)
     checks.memory().expect(WARNING, f"tcp_mem is out of order: pressure {high * 2} is above max {high}")
+    checks.verdict(checks.CONFIGURATION, f"pressure {high * 2} is above max {high}")
     kernel.levels(high, pressure, high * 2)
     checks.memory().expect(WARNING, "tcp_mem is out of order")
     with _hoard() as sink:
@@ -208,6 +231,7 @@ def memory_out_of_order() -> None:
         checks.memory().expect(CRITICAL, "above the maximum", "out of order").expect_data(
             memory_pressures=0, under_pressure=0
         )
+        checks.verdict(checks.CONFIGURATION, "and it is short now: TCP holds", commands=checks.BY_LOG)
         expect(kernel.lines() == 0, "the kernel logged live sockets")
         sink.close()
         kernel.wait(lambda: kernel.aborts() and kernel.lines(kernel.MEMORY), "orphans to be reset for memory")
@@ -232,6 +256,7 @@ def little_memory() -> None:
             _starve(sink)
             expect(kernel.pages() > high, f"{kernel.pages()} pages of {high} do not starve TCP")
             said.append(checks.memory().expect(CRITICAL, "above the maximum"))
+            checks.verdict(checks.MEMORY, "memory is refused", commands=checks.BY_LOG)
             said.append(checks.log("--no-state").expect(OK))
             sink.close()
             kernel.wait(lambda: kernel.lines(kernel.MEMORY), "orphans to be reset for memory")

@@ -63,6 +63,10 @@ def limit_passed() -> None:
     said.expect_data(hits=lines, orphan_hits=lines, memory_hits=0, suppressed=0)
     said.expect_data(aborts_on_memory=kernel.aborts())
     checks.orphans().expect(OK)
+    checks.verdict(
+        checks.SPIKE, f"the log shows at least {lines} resets (cause: {lines} orphans)",
+        f"the counter of this network namespace shows {reset} resets within", commands=checks.BY_LOG,
+    )  # fmt: skip
     # What the limiter swallowed it says only when it next lets a message through.
     reset += pass_the_limit()
     lines = kernel.lines(kernel.ORPHANS)
@@ -88,6 +92,7 @@ def spike() -> None:
     """A spike between two runs: the gauges are back to OK, the log check is not."""
     checks.orphans().expect(OK)
     checks.log(*STATE).expect(OK)
+    checks.verdict(checks.NOTHING, commands=checks.BY_ORPHANS)
     reset = pass_the_limit()
     expect(kernel.orphans() == 0, "the spike is not over")
     checks.orphans().expect(OK).expect_data(orphans=0, aborts_on_memory=reset)
@@ -95,6 +100,7 @@ def spike() -> None:
     checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), orphan_hits=kernel.lines())
     said = checks.log(*STATE).expect(WARNING, f"the kernel reset {reset} sockets", f"the log shows {kernel.lines()}")
     said.expect_data(hits=kernel.lines())
+    checks.verdict(checks.SPIKE, f"{reset} resets", "0 orphans, ")
 
 
 @scenario(8, "ring-wraps")
@@ -112,6 +118,9 @@ def ring_wraps() -> None:
     blind = checks.log("--no-state").expect(UNKNOWN, "of that time", "--min-coverage").expect_data(hits=0)
     expect(blind.perfdata["coverage"] < 5, f"the ring was said to cover {blind.perfdata['coverage']} %")
     checks.log("--no-state", "--min-coverage", "0").expect(OK, "of that time")
+    checks.verdict(checks.SPIKE, f"at least {seen} reset", commands=checks.BY_ORPHANS, state=STATE)
+    unseen = ("/dev/kmsg shows", f"when TCPAbortOnMemory rose to {kernel.aborts()} is not known")
+    checks.verdict(checks.NO_SHORTAGE, *unseen, commands=checks.BY_MEMORY)
     # A wrap within the window, new hits on top of those remembered, and one more wrap over all of them.
     pass_the_limit()
     seen += kernel.lines()
@@ -144,6 +153,8 @@ def child_namespace() -> None:
             ):  # fmt: skip
                 said = checks.run("check_tcp_mem", "--tcp-mem", f"{low},{pressure},{high}").expect(state)
                 said.expect_data(pages=kernel.pages())
+            checks.verdict(checks.HIDDEN, "tcp_max_orphans and tcp_mem cannot be seen from here")
+            checks.limits("--no-state").expect(UNKNOWN, "this is a child network namespace")
     # The limit belongs to the host, the resets to the namespace, the log to both.
     kernel.limit(16)
     with kernel.child_namespace():
@@ -160,6 +171,7 @@ def child_namespace() -> None:
         "the kernel reset"
     )
     checks.orphans().expect(OK).expect_data(aborts_on_memory=0)
+    checks.verdict(checks.SPIKE, f"cause: {lines} orphans", commands=checks.BY_MEMORY)
 
 
 @scenario(10, "restricted")
@@ -176,12 +188,16 @@ def restricted() -> None:
         said = checks.log(*memory, user=NOBODY)
         said.expect(OK, "judged by the counter of this network namespace", "not readable", remedy)
         said.expect_data(aborts_on_memory=0)
+    checks.verdict(
+        checks.NO_SHORTAGE, "nothing was reset in the last 1h", remedy, commands=checks.BY_ORPHANS, user=NOBODY
+    )
     reset = pass_the_limit()
     counted = f"the kernel reset {reset} sockets for lack of memory"
     for memory in (state, ("--no-state",)):
         # Booted within the window, the counter is a complete statement without a sample before it.
         said = checks.log(*memory, user=NOBODY)
         said.expect(WARNING, counted, "judged by the counter", remedy).expect_data(aborts_on_memory=reset)
+    checks.verdict(checks.SPIKE, f"{reset} resets", "as no cause is named", commands=checks.BY_LOG, user=NOBODY)
     checks.log("--source", "kmsg", *state, user=NOBODY).expect(UNKNOWN, remedy)
     checks.log("--no-state").expect(WARNING, "messages about socket memory").expect_data(hits=kernel.lines())
     kernel.set_sysctl("kernel/dmesg_restrict", 0)
@@ -200,6 +216,7 @@ def forged() -> None:
     expect(len(records) >= 10, f"only {len(records)} of the forged lines are in the ring")
     checks.log("--no-state").expect(OK).expect_data(hits=0, suppressed=0, aborts_on_memory=0)
     checks.log(*STATE).expect(OK).expect_data(hits=0, suppressed=0)
+    checks.verdict(checks.NOTHING, commands=checks.BY_LOG)
     pass_the_limit()
     expect(0 < kernel.lines() < 30, "the kernel's own lines are not told apart")
     checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), memory_hits=0)

@@ -18,6 +18,8 @@ class Scenario(NamedTuple):
     """Memory of the guest in MiB; 0 for as little as boots."""
     seconds: int
     """The most it may take on the host."""
+    words: str
+    """Words for the kernel's command line."""
 
     @property
     def shows(self) -> str:
@@ -29,12 +31,12 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 600
+    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 600, words: str = ""
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorator: enter a function in the table."""
 
     def enter(run: Callable[[], None]) -> Callable[[], None]:
-        SCENARIOS[name] = Scenario(number, name, run, quick, ram, seconds)
+        SCENARIOS[name] = Scenario(number, name, run, quick, ram, seconds, words)
         return run
 
     return enter

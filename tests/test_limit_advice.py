@@ -53,7 +53,7 @@ class TestNeverLower:
 
     def test_a_little_below(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "100000\n")
-        assert "; tcp_max_orphans is below the 131072 that the kernel sets by itself. Next: set " in host.text(
+        assert "; tcp_max_orphans is below what the kernel sets by itself, 131072. Next: set " in host.text(
             "-w", "90:"
         )
 

@@ -252,7 +252,7 @@ def off(name: str, share: float | None, default: str) -> str:
     """The sentence on a value whose share of the default is not in the ranges."""
     if share is None or share >= 100:
         return f"{name} is outside the range of -w or -c; the kernel sets {default} by itself"
-    return f"{name} is {'far ' if share < 50 else ''}below the {default} that the kernel sets by itself"
+    return f"{name} is {'far ' if share < 50 else ''}below what the kernel sets by itself, {default}"
 
 
 def drifted(one: drift.Drift) -> str | None:

@@ -92,7 +92,7 @@ def _too_few_orphans(orphans: int) -> None:
         said.expect_data(orphans_limit_pct=round(100 * limit / orphans, 4))
         said.expect_data(orphans_recommended=limit if state == OK else orphans)
     kernel.limit(0)
-    checks.limits("--no-state", "--no-drift").expect(CRITICAL, f"write net.ipv4.tcp_max_orphans = {orphans} into")
+    checks.limits("--no-state", "--no-drift").expect(CRITICAL, f"set net.ipv4.tcp_max_orphans to {orphans} (sysctl -w)")
     checks.verdict(checks.CONFIGURATION, "tcp_max_orphans is 0", commands=checks.BY_LOG)
     kernel.limit(orphans)
 
@@ -105,7 +105,7 @@ def _too_little_memory(levels: list[int]) -> None:
         checks.limits("--no-state", "--no-drift").expect(state, "tcp_mem is far below")
     kernel.levels(levels[0], levels[2] + 1, levels[2])
     said = checks.limits("--no-state", "--no-drift").expect(WARNING, "tcp_mem is out of order").expect_not("far below")
-    expect("write net.ipv4.tcp_mem = " in said.text, f"no remedy: {said.text}")
+    expect("set net.ipv4.tcp_mem to " in said.text, f"no remedy: {said.text}")
     kernel.levels(0, 0, 0)
     checks.limits("--no-state", "--no-drift").expect(CRITICAL)
     kernel.levels(levels[0], levels[1], levels[2])
@@ -140,7 +140,7 @@ def limits_at_boot() -> None:
     said.expect_data(drift=0, orphans_limit_pct=round(100 * AT_BOOT / default, 4))
     _expect_share(said, levels)
     kernel.limit(default)
-    checks.limits(*options).expect(WARNING, f"a reboot sets tcp_max_orphans {AT_BOOT} (/proc/cmdline line 1)")
+    checks.limits(*options).expect(WARNING, f"a reboot sets tcp_max_orphans {AT_BOOT} (/proc/cmdline)")
     (HOST / FILE).write_text(f"net.ipv4.tcp_max_orphans = {default}\n")
     checks.limits(*options).expect(OK, "100.0 % of the kernel default").expect_data(drift=0)
 
@@ -160,7 +160,7 @@ def peak_of_days() -> None:
             checks.limits("--no-drift", *STATE).expect(state, f"peak {number} orphans").expect_data(orphans_peak=number)
     checks.orphans(*STATE).expect(OK).expect_data(orphans=0)
     said = checks.limits("--no-drift", *STATE).expect(
-        WARNING, "4 times the peak", "net.ipv4.tcp_max_orphans = 1024 into"
+        WARNING, "4 times the peak", "set net.ipv4.tcp_max_orphans to 1024"
     )
     said.expect_data(orphans_peak=160, orphans_recommended=1024)
     checks.run("check_tcp_orphans", "-v", *STATE).expect(OK, "The peak of 14 days: 160 orphans")

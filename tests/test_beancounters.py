@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from conftest import FIXTURES
 from tcp_headroom import beancounters, state
-from tcp_headroom.beancounters import UNLIMITED, Row
+from tcp_headroom.beancounters import Row
 from tcp_headroom.blind import Blind
 from tcp_headroom.clock import Clock
 
 HEADER = "Version: 2.5\n       uid  resource  held  maxheld  barrier  limit  failcnt\n"
+UNLIMITED = (1 << 63) - 1
 BOOT = "b" * 32
 
 

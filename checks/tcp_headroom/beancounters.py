@@ -29,8 +29,6 @@ SOCKETS = "numtcpsock"
 WANTED = (SOCKETS, "tcpsndbuf", "tcprcvbuf")
 """Sockets, and bytes of send and of receive buffers."""
 
-UNLIMITED = (1 << 63) - 1
-
 MOST = 600
 """Rows taken, three for each container; a file with more is that of a node, where no one container is meant."""
 

@@ -12,7 +12,6 @@ import time
 from collections import namedtuple
 
 from tcp_headroom import state, wording
-from tcp_headroom.blind import Blind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
-import pathlib
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import hypothesis
 import nagiosplugin
 import pytest
 
-from tcp_headroom import state
-
-FIXTURES = pathlib.Path(__file__).parent / "fixtures"
-CI = os.environ.get("CI") == "true"
+from tcp_headroom.memory import state
+from workbench.command import CI, FIXTURES, Output, Run
 
 # No deadline: a machine that does other things, too, is slow at times. CI repeats itself, other runs explore.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
 hypothesis.settings.load_profile("tests")
-
-COMMANDS = ("check_tcp_kernel_log", "check_tcp_limits", "check_tcp_mem", "check_tcp_orphans")
-
-
-class Output(NamedTuple):
-    """What a monitoring server gets of a command."""
-
-    code: int
-    text: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
-
-    @property
-    def verdict(self) -> str:
-        """The verdict of ``-v``: the last line, before the perfdata if there are any."""
-        lines = [line for line in self.lines if not line.startswith("| ")]
-        assert sum(line.startswith("Verdict: ") for line in lines) == 1
-        assert lines[-1].startswith("Verdict: ") and lines[-1].isprintable() and "|" not in lines[-1]
-        assert self.lines[-1] == lines[-1] or (self.lines[-2], self.lines[-1][:2]) == (lines[-1], "| ")
-        return lines[-1]
-
-    @property
-    def case(self) -> str:
-        """The case that the verdict names."""
-        return self.verdict.removeprefix("Verdict: ").partition(" - ")[0]
-
-    @property
-    def perfdata(self) -> dict[str, str]:
-        """The perfdata by label, each as printed after the equals sign."""
-        _text, _bar, data = self.text.partition("| ")
-        return dict(word.split("=", 1) for word in data.split())
-
-
-Run = Callable[..., Output]
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +41,7 @@ def run(
     def call(command: str, *arguments: str | os.PathLike[str]) -> Output:
         monkeypatch.chdir(FIXTURES)
         monkeypatch.setattr(nagiosplugin.Runtime, "instance", None)
-        main = importlib.import_module(f"tcp_headroom.{command}").main
+        main = importlib.import_module(f"tcp_headroom.commands.{command}").main
         with pytest.raises(SystemExit) as exit:
             main([os.fspath(argument) for argument in arguments])
         printed = capsys.readouterr()

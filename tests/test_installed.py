@@ -9,10 +9,7 @@ import sys
 
 import pytest
 
-from conftest import COMMANDS
-
-BIN = pathlib.Path(sys.executable).parent
-ROOT = pathlib.Path(__file__).parent.parent
+from workbench.command import BIN, COMMANDS, ROOT
 
 
 def start(command: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -56,7 +53,9 @@ def test_surroundings(command: str, options: dict[str, object]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_without_the_library(command: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "nagiosplugin.py").write_text("raise ImportError('no such | library')\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from tcp_headroom.{command} import main; main()"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from tcp_headroom.commands.{command} import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "checks")}, capture_output=True, text=True
     )
@@ -67,32 +66,11 @@ def test_without_the_library(command: str, tmp_path: pathlib.Path) -> None:
     )
 
 
-def test_types() -> None:
-    """mypy --strict, configured in setup.cfg."""
-    done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-
-
-def test_nothing_imports_a_command() -> None:
-    for module in (ROOT / "checks/tcp_headroom").glob("*.py"):
-        text = module.read_text()
-        for command in COMMANDS:
-            assert f"import {command}" not in text and f"{command} import" not in text, module.name
-
-
-def test_names_say_what_is_inside() -> None:
-    names = {module.stem for module in (ROOT / "checks/tcp_headroom").glob("*.py")}
-    assert not names & {"utils", "util", "helpers", "helper", "common", "misc"}
-    listed = (ROOT / "checks/tcp_headroom/__init__.py").read_text()
-    for name in names - {"__init__"}:
-        assert f"``{name}``" in listed, f"{name} is missing from the map in __init__"
-
-
 def test_the_plain_run_imports_little() -> None:
     """Start-up time is a feature: what is heavy is imported when needed."""
     code = (
         "import sys; before = set(sys.modules); import argparse, nagiosplugin; library = set(sys.modules)\n"
-        "import tcp_headroom.check_tcp_orphans, tcp_headroom.check_tcp_mem, tcp_headroom.check_tcp_kernel_log\n"
+        "import tcp_headroom.commands.check_tcp_orphans, tcp_headroom.commands.check_tcp_mem, tcp_headroom.commands.check_tcp_kernel_log\n"
         "print(sorted(name for name in set(sys.modules) - library if not name.startswith('tcp_headroom')))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)

@@ -49,7 +49,13 @@ SERVICES = (
         "check_tcp_kernel_log", 300, 60, 3, f"Kernel messages about TCP socket memory within the last hour. {NEXT}"
     ),
     # What it judges changes rarely.
-    Service("check_tcp_limits", 3600, 60, 3, f"The limits themselves: by the defaults of the kernel, the peak of orphans, and what a reboot would set. {NEXT}"),
+    Service(
+        "check_tcp_limits",
+        3600,
+        60,
+        3,
+        f"The limits themselves: by the defaults of the kernel, the peak of orphans, and what a reboot would set. {NEXT}",
+    ),
 )
 
 
@@ -68,7 +74,7 @@ class Argument(NamedTuple):
 
 def arguments(service: Service) -> Iterator[Argument]:
     """Every option of the command, except those that only print something about it."""
-    parser: argparse.ArgumentParser = importlib.import_module(f"tcp_headroom.{service.command}").build_parser()
+    parser: argparse.ArgumentParser = importlib.import_module(f"tcp_headroom.commands.{service.command}").build_parser()
     kinds = {"_StoreAction": "value", "_AppendAction": "list", "_StoreTrueAction": "flag", "_CountAction": "level"}
     for action in parser._actions:
         if isinstance(action, (argparse._HelpAction, argparse._VersionAction)):

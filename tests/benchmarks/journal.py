@@ -78,8 +78,9 @@ def write(folder: pathlib.Path, entries: int) -> None:
 
 def call(folder: pathlib.Path) -> Sequence[str]:
     """The journalctl call that the check makes."""
-    from tcp_headroom import clock, journal
-    from tcp_headroom.log_view import Window
+    from tcp_headroom.log import journal
+    from tcp_headroom.log.views import Window
+    from tcp_headroom.proc import clock
 
     with mock.patch("subprocess.Popen", side_effect=InterruptedError) as popen:
         try:

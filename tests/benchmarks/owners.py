@@ -11,16 +11,16 @@ from contextlib import contextmanager
 
 from benchmarks import measure
 from benchmarks.measure import BIN, Command, Cost
+from workbench.namespaces import MAKER, UNSHARE
 
 RUNS = 21
 COUNT = 10_000
-MAKER = pathlib.Path(__file__).parent.parent / "orphans.py"
 
 
 @contextmanager
 def sockets() -> Iterator[Sequence[str]]:
     """Makes them in a network namespace of their own; yields what starts a command in there."""
-    isolated = ["unshare", "--user", "--map-root-user", "--net", sys.executable, str(MAKER), "--own-loopback"]
+    isolated = [*UNSHARE, sys.executable, str(MAKER), "--own-loopback"]
     with subprocess.Popen(
         [*isolated, "--port", "8080", "--small", str(COUNT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as maker:

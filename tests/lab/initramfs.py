@@ -60,14 +60,14 @@ def build(package: Mapping[str, bytes], modules: Mapping[str, bytes], command: b
 
 
 def package() -> dict[str, bytes]:
-    """The sources of the package under test."""
-    return {path.name: path.read_bytes() for path in sorted(PACKAGE.glob("*.py"))}
+    """The sources of the package under test, by their path in it."""
+    return {str(path.relative_to(PACKAGE)): path.read_bytes() for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def archive(files: Files) -> bytes:
     """A cpio archive of ``files`` and the directories they need."""
     parents = {str(parent) for name in files for parent in pathlib.PurePosixPath(name).parents} - {"."}
-    entries: Files = {name: (0o040755, b"") for name in parents} | files
+    entries: Files = dict.fromkeys(parents, (16877, b"")) | files
     out = io.BytesIO()
     for number, name in enumerate([*sorted(entries), "TRAILER!!!"], 1):
         mode, content = entries.get(name, (0, b""))

@@ -29,55 +29,64 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     # The shift of the penalty, and the strictness of the comparison.
-    Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"),
-    Mutation("orphan_limit.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"),
     Mutation(
-        "check_tcp_mem.py",
+        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"
+    ),
+    Mutation(
+        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"
+    ),
+    Mutation(
+        "commands/check_tcp_mem.py",
         "metric.value > resource.levels.pressure",
         "metric.value >= resource.levels.pressure",
         "child-namespace",
     ),
     # The pressure flag, the order of the levels, the memory a check itself takes.
-    Mutation("protocols.py", 'return pressure == "yes"', 'return pressure == "no"', "memory"),
-    Mutation("tcp_mem.py", "self.min <= self.pressure <= self.max", "self.min <= self.max", "memory-out-of-order"),
-    Mutation("procfs.py", "chunks = []", 'chunks = [(b"x" * (200 << 20))[:0]]', "little-memory"),
+    Mutation("proc/protocols.py", 'return pressure == "yes"', 'return pressure == "no"', "memory"),
+    Mutation(
+        "limits/tcp_mem.py", "self.min <= self.pressure <= self.max", "self.min <= self.max", "memory-out-of-order"
+    ),
+    Mutation("proc/reading.py", "chunks = []", 'chunks = [(b"x" * (200 << 20))[:0]]', "little-memory"),
     # The causes, the limiter's number, who wrote a line.
     Mutation(
-        "kernel_messages.py", 'r"TCP: too many orphaned", ORPHANS', 'r"TCP: too many orphaned", MEMORY', "limit-passed"
+        "log/messages.py", 'r"TCP: too many orphaned", ORPHANS', 'r"TCP: too many orphaned", MEMORY', "limit-passed"
     ),
-    Mutation("kernel_messages.py", 'r"TCP: out of mem", MEMORY', 'r"TCP: out of mem", ORPHANS', "memory"),
-    Mutation("log_view.py", "(SUPPRESSED, swallowed)", "(SUPPRESSED, 1)", "limit-passed"),
-    Mutation("kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
+    Mutation("log/messages.py", 'r"TCP: out of mem", MEMORY', 'r"TCP: out of mem", ORPHANS', "memory"),
+    Mutation("log/views.py", "(SUPPRESSED, swallowed)", "(SUPPRESSED, 1)", "limit-passed"),
+    Mutation("log/kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
     # The window, its coverage, the memory between runs, the counter.
     Mutation(
-        "check_tcp_kernel_log.py",
+        "commands/check_tcp_kernel_log.py",
         "Window(self.clock.now - self.seconds,",
         "Window(self.clock.now - 2 * self.seconds,",
         "window-clears",
     ),
-    Mutation("log_view.py", "window.start if view.from_boot else", "", "idle"),
-    Mutation("log_view.py", "window.start if view.from_boot else", "window.start if True else", "ring-wraps"),
-    Mutation("log_memory.py", "union(view.events, same, other)", "view.events", "ring-wraps"),
-    Mutation("log_memory.py", "union(view.events, same, other)", "[*view.events, *same, *other]", "ring-wraps"),
+    Mutation("log/views.py", "window.start if view.from_boot else", "", "idle"),
+    Mutation("log/views.py", "window.start if view.from_boot else", "window.start if True else", "ring-wraps"),
+    Mutation("memory/log_history.py", "union(view.events, same, other)", "view.events", "ring-wraps"),
+    Mutation("memory/log_history.py", "union(view.events, same, other)", "[*view.events, *same, *other]", "ring-wraps"),
     Mutation(
-        "check_tcp_kernel_log.py", "for span in self.growth) - logged)", "for span in self.growth) - 1000)", "spike"
+        "commands/check_tcp_kernel_log.py",
+        "for span in self.growth) - logged)",
+        "for span in self.growth) - 1000)",
+        "spike",
     ),
-    Mutation("check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
+    Mutation("commands/check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
     # The verdict, and the evidence for it.
     Mutation(
-        "verdict.py",
+        "verdict/judgement.py",
         "_configuration(found)\n        or _shortage(found)",
         "_shortage(found)\n        or _configuration(found)",
         "memory-out-of-order",
     ),
-    Mutation("verdict.py", "if found.log.gap:", "if False:", "ring-wraps"),
+    Mutation("verdict/judgement.py", "if found.log.gap:", "if False:", "ring-wraps"),
     # The kernel's defaults, and what a reboot sets.
-    Mutation("kernel_defaults.py", "else 16", "else 8", "limits"),
-    Mutation("kernel_defaults.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
-    Mutation("kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
+    Mutation("limits/kernel_defaults.py", "else 16", "else 8", "limits"),
+    Mutation("limits/kernel_defaults.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
-    Mutation("limit_review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
-    Mutation("orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
+    Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
+    Mutation("memory/orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
     # Whose they are.
-    Mutation("owners.py", "if timer == probing and", "if", "owners"),
+    Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
 )

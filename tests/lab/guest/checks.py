@@ -84,12 +84,11 @@ def report(**values: object) -> None:
 
 def run(command: str, *arguments: object, user: int = 0) -> Said:
     """Run one of the commands as a process of its own."""
-    code = f"import sys; sys.argv[0] = '{command}'; from tcp_headroom.{command} import main; main()"
+    code = f"import sys; sys.argv[0] = '{command}'; from tcp_headroom.commands.{command} import main; main()"
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, errors="replace", user=user, group=user, extra_groups=[],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", user=user, group=user, extra_groups=[],
     )  # fmt: skip
     seconds = time.monotonic() - began
     report(ran=[command, *map(str, arguments)], code=done.returncode, text=done.stdout, seconds=round(seconds, 3))

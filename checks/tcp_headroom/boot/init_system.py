@@ -1,0 +1,92 @@
+"""What applies sysctls at boot: systemd, procps' ``sysctl --system``, or a script with busybox' ``sysctl -p``.
+
+The running system is asked what runs: /run/systemd/system exists exactly if systemd
+is the init (sd_booted(3)); otherwise the first process must be an init, because the
+tools alone are in many a container image that never boots. A tree mounted elsewhere
+is asked what its /sbin/init leads to, the first that a kernel starts (init/main.c).
+
+An init other than systemd runs a script of the distribution, and that the sysctl it
+finds: ``sysctl --system`` in OpenRC (init.d/sysctl.in), Debian and Devuan (procps'
+init script), and dinit-chimera; Alpine and OpenWrt have an order of their own,
+whichever sysctl is installed. Distributions that do neither are not known here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.boot import host_root
+from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD
+from tcp_headroom.proc import reading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTAINER = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
+"""What Docker, Podman and systemd (container_interface of systemd.io) put into a container."""
+
+INITS = ("init", "openrc-init", "runit", "runit-init", "s6-svscan", "dinit", "procd")
+"""Names of a first process, other than systemd, that boots a machine and does not merely reap children."""
+
+_SYSTEMD_SYSCTL = ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl")
+_SYSCTL = ("/sbin/sysctl", "/usr/sbin/sysctl", "/bin/sysctl", "/usr/bin/sysctl")
+_RELEASES = ("/etc/alpine-release", "/etc/openwrt_release")
+_REMEDY = "give the root of the host with --sysctl-root"
+
+
+def tool(tree: host_root.Root, procfs_root: str) -> str:
+    """``SYSTEMD``, ``PROCPS`` or ``BUSYBOX``. Raises ``Blind`` if nothing tells, as in a container.
+
+    ``procfs_root`` is where the /proc of the running system is.
+    """
+    if tree.running:
+        for marker in CONTAINER:
+            if exists(tree, marker):
+                raise Blind(f"this is a container ({marker} exists), and its files do not boot the machine; {_REMEDY}")
+    if _ask(tree.kind, "/run/systemd/system") == host_root.DIRECTORY:
+        return SYSTEMD
+    if tree.running:
+        first = _first_process(procfs_root)
+        if first not in INITS:
+            raise Blind(
+                f"nothing shows what sets sysctls at boot: the first process is {wording.clean(first, 40)}, "
+                f"which is no init known here; {_REMEDY}"
+            )
+    elif _ask(tree.kind, "/sbin/init") == host_root.FILE:
+        if os.path.basename(_ask(tree.leads_to, "/sbin/init")) == "systemd":
+            return SYSTEMD
+    elif any(_ask(tree.kind, path) == host_root.FILE for path in _SYSTEMD_SYSCTL):
+        return SYSTEMD
+    else:
+        raise Blind(f"nothing in the tree given sets sysctls at boot: it has no /sbin/init; {_REMEDY}")
+    for path in _SYSCTL:
+        if _ask(tree.kind, path) == host_root.FILE:
+            # The order is that of the distribution's script, whatever its sysctl is.
+            small = os.path.basename(_ask(tree.leads_to, path)).startswith("busybox")
+            return BUSYBOX if small or any(exists(tree, release) for release in _RELEASES) else PROCPS
+    raise Blind(f"nothing shows what sets sysctls at boot: there is no sysctl command; {_REMEDY}")
+
+
+def _first_process(procfs_root: str) -> str:
+    try:
+        return reading.read(procfs_root, "1/comm").strip()
+    except Blind as error:
+        raise Blind(f"nothing shows what sets sysctls at boot: {error}; {_REMEDY}") from None
+
+
+def _ask(question: Callable[[str], str], path: str) -> str:
+    try:
+        return question(path)
+    except OSError as error:
+        raise Blind(f"cannot tell what sets sysctls at boot: {path}: {host_root.reason(error)}") from None
+
+
+def exists(tree: host_root.Root, path: str) -> bool:
+    """Whether it can be seen that it exists."""
+    try:
+        return tree.kind(path) != host_root.NOTHING
+    except OSError:
+        return False

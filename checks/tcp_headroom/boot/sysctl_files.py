@@ -1,0 +1,277 @@
+"""Which value a reboot gives a sysctl, and which file and line says so.
+
+First, what boots the tree (``init_system``); then its files in the order in which that
+reads them (``_files``), each by the rules of its tool (``sysctl_rules``); where no
+file says anything, the command line of the kernel (``kernel_arguments``), which acts
+before init does.
+
+* systemd-sysctl and ``sysctl --system`` read ``*.conf`` of /etc/sysctl.d,
+  /usr/local/lib/sysctl.d, /usr/lib/sysctl.d and /lib/sysctl.d, sorted by name
+  (strcmp) across all; of one name only the first counts, be it empty, a link to
+  /dev/null or to nothing (sysctl.d(5); ``conf_files_list_strv``,
+  src/basic/conf-files.c, systemd 252; ``PreloadSystem``, src/sysctl.c, procps-ng 4).
+* systemd passes over names that begin with a dot. It does not read
+  /etc/sysctl.conf, unless a link among those files leads there.
+* ``sysctl --system`` reads /etc/sysctl.conf after all of them.
+* Alpine (main/openrc/sysctl.initd of aports) reads /lib and /usr/lib without the
+  names that /etc/sysctl.d has, then /etc/sysctl.d, then /etc/sysctl.conf; OpenWrt's
+  script reads the last two of these. Both apply each file with ``sysctl -p``.
+
+All of them read /run/sysctl.d, too, whose files hide others of the same name. It is
+left out here, with a note: it is empty after a reboot, and what writes it anew
+would have to do so before the sysctls are set.
+
+Not seen: an initramfs with settings of its own, /boot/sysctl.conf-* of SUSE, which
+comes before all files, and whatever sets a sysctl later (a unit, a script, an agent),
+but for ufw and ``tuned``. A value that the kernel refuses counts like any other here,
+while after procps and busybox, which write one after the other, the one before stays,
+and busybox reads no further in that file (``xwrite_str``), whatever the key was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import namedtuple
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.boot import host_root, init_system, kernel_arguments, tuned
+from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD, Rules, Setting
+from tcp_headroom.proc import osrelease
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NAMES = ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem")
+
+CONF = "/etc/sysctl.conf"
+DIRECTORIES = ("/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+VOLATILE = "/run/sysctl.d"
+UFW = "/etc/ufw/sysctl.conf"
+"""Applied by Ubuntu's firewall when it starts, with ``sysctl -p`` (IPT_SYSCTL in /etc/default/ufw)."""
+
+LIMIT = 1 << 20
+"""Most bytes read of a file. No line of systemd's is longer (LONG_LINE_MAX, src/basic/fileio.h)."""
+
+TOTAL = 4 << 20
+"""Most bytes read of all files together."""
+
+FILES = 1000
+"""Most files read: the last ones, which win."""
+
+SENTENCES = 20
+"""Most notes, and most doubts."""
+
+_UNIT = "/etc/systemd/system/systemd-sysctl.service"
+_CREDENTIALS = (
+    "/run/credentials/@system/sysctl.extra",
+    "/etc/credstore/sysctl.extra",
+    "/etc/credstore.encrypted/sysctl.extra",
+    "/usr/lib/credstore/sysctl.extra",
+)
+
+
+class Found(namedtuple("Found", "boots settings notes blind")):
+    """What a reboot does to the sysctls asked for."""
+
+    __slots__ = ()
+    boots: str
+    """``SYSTEMD``, ``PROCPS`` or ``BUSYBOX``: by whose rules the files were read."""
+    settings: dict[str, Setting]
+    """By name; the kernel chooses the value of those that are not in it."""
+    notes: list[str]
+    """What else was seen of the names; changes no answer."""
+    blind: list[str]
+    """What could not be seen, or decided, and may give another answer."""
+
+
+class _Doubts:
+    """Sentences on what could not be read, with the place of a file in the order; None: it could be any."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[int | None, str]] = []
+
+    def add(self, sentence: str, order: int | None = None) -> None:
+        self._all.append((order, sentence))
+
+    def unsettled(self, rules: Rules) -> list[str]:
+        return [sentence for order, sentence in self._all if order is None or not rules.settled(order)]
+
+
+def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -> Found:
+    """What the next boot of the machine whose root is ``root`` does to the sysctls ``names``.
+
+    ``procfs`` is where the /proc of that machine is, for the command line of the kernel
+    and, where ``root`` is "/", the first process. Raises ``Blind`` if nothing tells what
+    applies sysctls at boot.
+    """
+    names = tuple(names)
+    with host_root.Root(root) as tree:
+        tool = init_system.tool(tree, procfs)
+        doubts = _Doubts()
+        notes: list[str] = []
+        rules = Rules(tool, names)
+        if tool == SYSTEMD and _masked(tree):
+            notes.append(f"{_UNIT} is a link to /dev/null, so no file is applied at boot")
+        else:
+            files = _files(tree, tool, doubts)
+            _feed(tree, rules, files, doubts)
+            notes += rules.notes
+            notes += _passed_over(tree, tool, files, names)
+        settings = rules.answer()
+        try:
+            early = kernel_arguments.settings(procfs, names)
+        except Blind as error:
+            early = {}
+            if len(settings) < len(names):
+                doubts.add(f"{error}, and it may set what no file sets")
+        release = osrelease.read(procfs) if early else None
+        if release and release < kernel_arguments.SINCE:
+            notes += (
+                f"{given.path} sets {name}, but a kernel this old takes nothing from it"
+                for name, given in early.items()
+            )
+            early = {}
+        for name in (name for name in early if name in settings):
+            notes.append(f"{early[name].path} sets {name}, but {settings[name].path} does so later")
+        settings = {**early, **settings}
+        for sentence in _later(tree, tool, names):
+            doubts.add(sentence)
+        return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
+
+
+def _masked(tree: host_root.Root) -> bool:
+    """Whether ``systemctl mask`` keeps systemd-sysctl from running."""
+    try:
+        return tree.leads_to(_UNIT) == "/dev/null"
+    except OSError:
+        return False
+
+
+def _files(tree: host_root.Root, tool: str, doubts: _Doubts) -> list[str]:
+    """The paths of the files to read, in the order in which the tool reads them."""
+    if tool == BUSYBOX:
+        own = _conf(tree, "/etc/sysctl.d", tool, doubts)
+        hidden = {os.path.basename(path) for path in own if _exists_as_file(tree, path)}
+        files = [
+            path for folder in ("/lib/sysctl.d", "/usr/lib/sysctl.d") for path in _conf(tree, folder, tool, doubts)
+        ]
+        files = [path for path in files if os.path.basename(path) not in hidden] + own
+    else:
+        first: dict[str, str] = {}
+        for folder in DIRECTORIES:
+            for path in _conf(tree, folder, tool, doubts):
+                first.setdefault(os.path.basename(path), path)
+        files = [first[name] for name in sorted(first, key=os.fsencode)]
+    if tool != SYSTEMD and _exists_as_file(tree, CONF):
+        files.append(CONF)
+    if len(files) > FILES:
+        doubts.add(f"there are {len(files)} files of sysctls, and only the last {FILES} were read", -1)
+    return files[-FILES:]
+
+
+def _conf(tree: host_root.Root, folder: str, tool: str, doubts: _Doubts | None = None) -> list[str]:
+    """The paths of the ``*.conf`` in a directory, sorted by name."""
+    try:
+        names = tree.names(folder)
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        if doubts:
+            doubts.add(f"cannot read {folder}: {host_root.reason(error)}")
+        return []
+    if len(names) > host_root.ENTRIES and doubts:
+        doubts.add(f"{folder} has more than {host_root.ENTRIES} entries, and not all were looked at")
+    names = [name for name in names if name.endswith(".conf") and (tool == PROCPS or not name.startswith("."))]
+    return [f"{folder}/{name}" for name in sorted(names, key=os.fsencode)]
+
+
+def _exists_as_file(tree: host_root.Root, path: str) -> bool:
+    """What ``test -f`` says."""
+    try:
+        return tree.kind(path) == host_root.FILE
+    except OSError:
+        return False
+
+
+def _feed(tree: host_root.Root, rules: Rules, files: list[str], doubts: _Doubts) -> None:
+    """Read the files as far as they can be read, and add what cannot to the doubts."""
+    left = TOTAL
+    for order, path in enumerate(files):
+        shown = wording.path(path)
+        try:
+            data = tree.read(path, min(LIMIT, left) + 1)
+        except IsADirectoryError:
+            rules.notes.append(f"{shown} is a directory, so nothing is read from it")
+            continue
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                # The tools cannot open it either.
+                rules.notes.append(f"{shown} is a link that leads to itself, so nothing is read from it")
+            else:
+                doubts.add(f"cannot read {shown}: {host_root.reason(error)}", order)
+            continue
+        room = min(LIMIT, left)
+        if len(data) > room:
+            doubts.add(f"{shown} was read up to byte {room} only", order)
+            # The last line is cut off somewhere, perhaps in the middle of a number.
+            data = data[: data.rfind(b"\n", 0, room) + 1]
+        left -= len(data)
+        if not rules.feed(order, shown, data):
+            doubts.add(f"{shown} was not read to its end: there are too many patterns", order)
+
+
+def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Sentences on what is set after the files, or may be."""
+    if tool == SYSTEMD:
+        for path in _CREDENTIALS:
+            if init_system.exists(tree, path):
+                yield f"{path} exists, a credential that systemd applies after all files; it is not read here"
+    try:
+        for setting in _settings(tree, PROCPS, UFW, names):
+            yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
+    except OSError as error:
+        yield f"cannot read {UFW}: {host_root.reason(error)}"
+    yield from tuned.overrides(tree, names)
+
+
+def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> Iterator[str]:
+    """Sentences on settings in files that a boot does not read, though one may think so."""
+    places = [(path, "is empty after a reboot", VOLATILE) for path in _conf(tree, VOLATILE, tool)]
+    if tool == SYSTEMD:
+        read = set(filter(None, (_leads_to(tree, path) for path in files)))
+        if _leads_to(tree, CONF) not in read:
+            places.append((CONF, "is not read by systemd", "that file"))
+    if tool == BUSYBOX:
+        folder = "/usr/local/lib/sysctl.d"
+        places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
+    for path, why, what in places[:SENTENCES]:
+        try:
+            settings = _settings(tree, tool, path, names)
+        except OSError:
+            # It sets nothing at boot, whatever is in it.
+            continue
+        for setting in settings:
+            yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
+
+
+def _settings(tree: host_root.Root, tool: str, path: str, names: tuple[str, ...]) -> list[Setting]:
+    """What the first ``LIMIT`` bytes of one file set. Raises ``OSError``."""
+    rules = Rules(tool, names)
+    rules.feed(0, wording.path(path), tree.read(path, LIMIT))
+    return list(rules.answer().values())
+
+
+def _leads_to(tree: host_root.Root, path: str) -> str | None:
+    try:
+        return tree.leads_to(path)
+    except OSError:
+        return None
+
+
+def _few(sentences: list[str]) -> list[str]:
+    """The first ``SENTENCES`` of them, and how many more there are."""
+    more = len(sentences) - SENTENCES
+    return sentences if more <= 0 else [*sentences[:SENTENCES], f"and {more} more of this kind"]

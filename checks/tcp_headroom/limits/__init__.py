@@ -1,0 +1,8 @@
+"""What do the two limits mean, and are they sane for this machine?
+
+``tcp_max_orphans`` and ``tcp_mem`` read the limits and know their arithmetic; ``kernel_defaults`` is what the
+kernel sets by itself, ``drift`` compares running with persisted values, ``review`` joins all that can be said of
+both, and ``advice`` puts it into next steps and lines to type.
+
+Imported by ``commands`` and ``verdict``. It may import ``boot``, ``memory`` and ``proc``.
+"""

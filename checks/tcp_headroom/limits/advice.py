@@ -1,0 +1,108 @@
+"""What to do about tcp_max_orphans and tcp_mem: the next step of each finding, and where a line belongs.
+
+What is to be set ``review`` reckons; here it is put into words fit for the status
+line, and into commands to type.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tcp_headroom import wording
+from tcp_headroom.limits.review import MAX_ORPHANS, ORPHAN_BYTES, Review
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tcp_headroom.boot.sysctl_rules import Setting
+    from tcp_headroom.limits import drift
+
+PLACES = ("/etc/sysctl.d/90-tcp-headroom.conf", "/etc/sysctl.d/zz-tcp-headroom.conf")
+"""Where the line belongs for a setting that no file of the administrator's has: the first that comes late enough."""
+
+SHORT = 60
+"""Characters of a path in the status line; the rest is for -v."""
+
+
+def next_steps(review: Review) -> dict[str, str]:
+    """The step for each of ``findings``."""
+    steps = {}
+    for name, values in review.advice.items():
+        line = place(review, name, SHORT)
+        then = f"as {line} has it" if review.kept(name) else f"and write that into {line}"
+        step = f"set {name} to {listed(values)} (sysctl -w), {then}; -v has the commands"
+        if name == MAX_ORPHANS:
+            step += too_much(review, values[0])
+        steps.update(
+            dict.fromkeys(("limit", "off_limit", "peak") if name == MAX_ORPHANS else ("levels", "off_levels"), step)
+        )
+    steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
+    steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
+    steps.setdefault("peak", "find who makes them: check_tcp_orphans -v")
+    for name in ("off_limit", "off_levels"):
+        steps.setdefault(name, "change the setting, or the range")
+    for one in undecided(review)[:1]:
+        line = place(review, one.name, SHORT)
+        steps["drift"] = (
+            f"set {one.name} to {listed(one.boot)} now, or write {listed(one.running)} into {line}"
+            if review.sound(one.name, one.boot)
+            else f"write {one.name} = {listed(one.running)} into {line}"
+        ) + "; -v has the commands"
+    return steps
+
+
+def undecided(review: Review) -> list[drift.Drift]:
+    """Those that a file sets to something else, while nothing speaks against the running value."""
+    return [one for one in review.drifts if one.setting and review.sound(one.name, one.running)]
+
+
+def too_much(review: Review, orphans: int) -> str:
+    """A warning where so many orphans could pin more than there is."""
+    worst, memory = orphans * ORPHAN_BYTES, review.defaults.memory.known
+    if memory is None or worst <= memory:
+        return ""
+    return (
+        f"; so many could pin {wording.size(worst)}, more than the memory of {wording.size(memory)}, so find first who "
+        "makes them: check_tcp_orphans -v"
+    )
+
+
+def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
+    """Where the line for a setting belongs: where it is now, unless that is no file of the administrator's."""
+    if review.settings is None:
+        # Nobody knows what else is there.
+        return PLACES[-1]
+    setting = review.settings.get(name)
+    if setting is None or not setting.line:
+        return PLACES[0]
+    if setting.path.startswith("/etc/"):
+        return where(setting, room)
+    before = os.path.basename(setting.path)
+    return next((path for path in PLACES if os.path.basename(path) > before), where(setting, room))
+
+
+def where(setting: Setting, room: int = wording.MAX_LINE) -> str:
+    path = wording.clean(setting.path, room)
+    return f"{path} line {setting.line}" if setting.line else path
+
+
+def listed(values: Iterable[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def quoted(values: tuple[int, ...]) -> str:
+    return str(values[0]) if len(values) == 1 else f'"{listed(values)}"'
+
+
+def commands(review: Review) -> Iterator[str]:
+    """What to type, ready to be pasted."""
+    for name, values in review.advice.items():
+        yield f"now: sysctl -w {name}={quoted(values)}"
+        if not review.kept(name):
+            yield f"for good, in {place(review, name)}: {name} = {listed(values)}"
+    for one in undecided(review):
+        sound = review.sound(one.name, one.boot)
+        if sound:
+            yield f"either: sysctl -w {one.name}={quoted(one.boot)}"
+        yield f"{'or' if sound else 'for good'}, in {place(review, one.name)}: {one.name} = {listed(one.running)}"

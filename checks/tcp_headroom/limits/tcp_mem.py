@@ -1,0 +1,134 @@
+"""``tcp_mem``: the three levels of TCP memory, their order, and the unit of usage.
+
+Levels are in pages of PAGE_SIZE (``__sk_mem_raise_allocated``, net/core/sock.c):
+above pressure the kernel enters the pressure phase, which it leaves below min;
+above max it refuses memory and resets orphans that still hold unsent data. The
+values are not validated; any order is accepted.
+
+``mem`` in sockstat has the same unit, but for one range of kernels: 4.10 to 5.19
+count 4096-byte units (``SK_MEM_QUANTUM``), whatever the page size. Where pages
+have 64 KiB, ``mem / max`` is there 16 times too high.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading, sysctl
+
+NEAR_PERCENT = 90
+"""Of the maximum: what is above is near to be refused. Default of -c of ``check_tcp_mem``."""
+
+PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
+
+_SIGN = 1 << 63
+
+
+class TcpMem(namedtuple("TcpMem", "min pressure max")):
+    """The levels in pages of PAGE_SIZE, as the kernel compares with them."""
+
+    __slots__ = ()
+    min: int
+    pressure: int
+    max: int
+
+    @property
+    def in_order(self) -> bool:
+        """Whether min <= pressure <= max, which the kernel takes for granted."""
+        return self.min <= self.pressure <= self.max
+
+
+class Unit(namedtuple("Unit", "size why")):
+    """How many bytes one unit of sockstat's ``mem`` has."""
+
+    __slots__ = ()
+    size: int
+    why: str
+    """The ground for it, as a phrase for ``-v``."""
+
+
+def read(root: str, override: str | None = "--tcp-mem MIN,PRESSURE,MAX") -> TcpMem:
+    """``tcp_mem`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
+    return parse(sysctl.read(root, sysctl.MEM, override))
+
+
+def parse(text: str) -> TcpMem:
+    """Raises ``Blind`` if it is not three numbers.
+
+    The kernel takes values up to 2**64 - 1 and keeps them in a signed long, so
+    one from 2**63 on compares as negative; it is returned as such.
+    """
+    try:
+        low, pressure, high = (reading.integer(word) for word in text.split())
+    except ValueError:
+        raise Blind(f"{sysctl.MEM} is not three numbers") from None
+    return TcpMem(signed(low), signed(pressure), signed(high))
+
+
+def signed(level: int) -> int:
+    """A number of 64 bits as the kernel compares with it, which keeps it in a signed long."""
+    return level - 2 * _SIGN if level >= _SIGN else level
+
+
+def fault(levels: TcpMem) -> tuple[bool, str] | None:
+    """What is wrong with the levels whatever the usage, and whether it is fatal; None if nothing is.
+
+    A maximum below 1 is: nothing may be held at all. Levels out of order are not, but
+    they take away the phase that slows TCP down before memory is refused, or its end.
+    """
+    if levels.max < 1:
+        return True, f"tcp_mem has the maximum {levels.max}, so the kernel refuses all TCP memory"
+    if levels.in_order:
+        return None
+    wrong = []
+    if levels.pressure > levels.max:
+        wrong.append(
+            f"pressure {levels.pressure} is above max {levels.max}, so the kernel skips the pressure phase and goes "
+            "straight to resets"
+        )
+    if levels.min > levels.pressure:
+        wrong.append(
+            f"min {levels.min} is above pressure {levels.pressure}, so the kernel leaves the pressure phase too early"
+        )
+    return False, "tcp_mem is out of order: " + "; ".join(wrong)
+
+
+def page_size() -> int:
+    """PAGE_SIZE of the running kernel in bytes; a mounted tree is taken to share it."""
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def read_unit(root: str, page: int) -> Unit:
+    """The unit of ``mem`` below ``root`` on a machine with pages of ``page`` bytes."""
+    if page == 4096:
+        return Unit(page, "the page size")
+    if os.path.lexists(os.path.join(root, PCPU_RSV)):
+        return Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")
+    from tcp_headroom.proc import osrelease
+
+    return unit(osrelease.read(root), page)
+
+
+def unit(release: tuple[int, ...] | None, page: int) -> Unit:
+    """The unit of ``mem`` by kernel release, as of ``osrelease``, and page size.
+
+    4096 from 4.10 to 5.19, else the page size. A release that cannot be read
+    counts as the latter, which on those kernels errs towards an alarm.
+    """
+    if not release:
+        return Unit(page, "the page size, as the kernel release is not known")
+    name = f"Linux {release[0]}.{release[1]}"
+    if (4, 10) <= release < (6, 0):
+        return Unit(4096, f"4096 bytes, as {name} counts it")
+    return Unit(page, f"the page size, as {name} counts it")
+
+
+def pages(mem: int, unit_size: int, page: int) -> int:
+    """``mem`` in pages of ``page`` bytes, rounded up.
+
+    Rounded up, it is above a level, a whole number, exactly when the unrounded
+    value is.
+    """
+    return -(-mem * unit_size // page)

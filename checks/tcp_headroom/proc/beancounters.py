@@ -1,0 +1,88 @@
+"""``/proc/user_beancounters``: what OpenVZ grants the TCP sockets of a container.
+
+``Version: 2.5``, a header ``uid resource held maxheld barrier limit failcnt``, then
+rows; the first of a container begins with its id and a colon, names may be
+``dummy`` (OpenVZ 2.6.18, kernel/ub/ub_proc.c). A container sees itself, the node
+sees all. ``failcnt`` counts what was refused since the container started; a
+container's orphans are reset from a quarter of the barrier of numtcpsock on,
+before tcp_max_orphans is asked (``ub_too_many_orphans``). Elsewhere there is no
+such file, and nothing here costs anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading
+
+FILE = "user_beancounters"
+SOCKETS = "numtcpsock"
+WANTED = (SOCKETS, "tcpsndbuf", "tcprcvbuf")
+"""Sockets, and bytes of send and of receive buffers."""
+
+MOST = 600
+"""Rows taken, three for each container; a file with more is that of a node, where no one container is meant."""
+
+_COLUMNS = ["uid", "resource", "held", "maxheld", "barrier", "limit", "failcnt"]
+
+
+class Row(namedtuple("Row", "uid resource held barrier limit failcnt")):
+    """One resource of one container."""
+
+    __slots__ = ()
+    uid: str
+    """The container's id."""
+    resource: str
+    held: int
+    barrier: int
+    limit: int
+    failcnt: int
+    """How often it was refused since the container started."""
+
+    @property
+    def key(self) -> str:
+        """What tells this row from others of the host."""
+        return f"{self.uid} {self.resource}"
+
+
+def read(root: str) -> list[Row] | None:
+    """Read and parse it below ``root``; None where it does not exist, as on every host but those of OpenVZ.
+
+    Raises ``Blind`` if it cannot be read, which is root's alone on many of them.
+    """
+    try:
+        return parse(reading.read(root, FILE))
+    except reading.Missing:
+        return None
+
+
+def parse(text: str) -> list[Row]:
+    """The rows of the resources in ``WANTED``, in the order of the file.
+
+    Raises ``Blind`` if the header is not the known one, or such a row is damaged.
+    """
+    lines = iter(text.splitlines())
+    if not any(line.split() == _COLUMNS for _number, line in zip(range(3), lines)):
+        raise Blind(f"{FILE} has no header with {' '.join(_COLUMNS)}")
+    rows: list[Row] = []
+    uid = ""
+    for line in lines:
+        words = line.split()
+        if words and words[0].endswith(":"):
+            uid = words.pop(0)[:-1]
+        if not words or words[0] not in WANTED:
+            continue
+        try:
+            held, _maxheld, barrier, limit, failcnt = (reading.integer(word) for word in words[1:])
+        except ValueError:
+            held = -1
+        if held < 0 or min(barrier, limit, failcnt) < 0 or not re.fullmatch(r"[0-9.]{1,20}", uid, re.ASCII):
+            raise Blind(f"{FILE} has a row of {words[0]} that is damaged")
+        if len(rows) == MOST:
+            raise Blind(
+                f"{FILE} has more than {MOST // len(WANTED)} containers; run the check inside the one in question"
+            )
+        rows.append(Row(uid, words[0], held, barrier, limit, failcnt))
+    return rows

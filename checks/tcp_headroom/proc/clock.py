@@ -1,0 +1,52 @@
+"""The clocks a log's stamps are compared with, read together once a run."""
+
+from __future__ import annotations
+
+import time
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading
+
+BOOT_ID = "sys/kernel/random/boot_id"
+
+
+class Clock:
+    """One moment on three clocks, in seconds, and the boot it belongs to."""
+
+    def __init__(self, now: float, monotonic: float, boottime: float, boot: str = "") -> None:
+        self.now = now
+        """Since the epoch."""
+        self.monotonic = monotonic
+        """Since boot, suspend not counted: what the stamps of printk follow."""
+        self.boottime = boottime
+        """Since boot, suspend included."""
+        self.boot = boot
+        """The boot id as the journal writes it, 32 hexadecimal digits; empty if unknown."""
+
+    @property
+    def booted(self) -> float:
+        """When this machine was booted, in seconds since the epoch."""
+        return self.now - self.boottime
+
+    def of_uptime(self, seconds: float) -> float:
+        """The time, since the epoch, of a printk stamp of this boot.
+
+        Right for records since the last resume from suspend; older ones come out
+        too late by the time suspended, so a hit is shown longer, never lost.
+        """
+        return self.now - (self.monotonic - seconds)
+
+
+def read(root: str) -> Clock:
+    """The present moment; the boot id is that of the /proc tree at ``root``."""
+    try:
+        boot = reading.read(root, BOOT_ID).strip().replace("-", "")
+    except Blind:
+        boot = ""
+    monotonic = boottime = time.monotonic()
+    try:
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except OSError:
+        pass  # New in 2.6.39: an older kernel has no better clock.
+    return Clock(time.time(), monotonic, boottime, wording.clean(boot, 32))

@@ -1,0 +1,51 @@
+"""``/proc/net/sockstat``: how many TCP orphans there are and how much memory TCP holds.
+
+The ``TCP:`` line has the keys ``inuse orphan tw alloc mem`` in every kernel from
+2.6.11 to 6.19 (net/ipv4/proc.c, ``sockstat_seq_show``). ``orphan`` and ``mem``
+count the whole machine, IPv4 and IPv6 and every network namespace, also when
+read inside a container.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading
+
+FILE = "net/sockstat"
+
+
+class Sockstat(namedtuple("Sockstat", "orphans mem")):
+    """The two figures of the ``TCP:`` line that the checks judge."""
+
+    __slots__ = ()
+    orphans: int
+    """Sockets closed by their program that the kernel still has to finish."""
+    mem: int
+    """Memory of all TCP sockets; its unit depends on the kernel, see ``tcp_mem``."""
+
+
+def read(root: str) -> Sockstat:
+    """Read and parse it below ``root``. Raises ``Blind``."""
+    return parse(reading.read(root, FILE))
+
+
+def parse(text: str) -> Sockstat:
+    """Raises ``Blind`` if there is no ``TCP:`` line with ``orphan`` and ``mem``.
+
+    A negative ``mem``, which kernels before 6.0 could print, is 0, as later
+    kernels print it (``proto_memory_allocated``).
+    """
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["TCP:"]:
+            pairs = dict(zip(words[1::2], words[2::2]))
+            try:
+                return Sockstat(
+                    max(0, reading.integer(pairs["orphan"])),
+                    max(0, reading.integer(pairs["mem"])),
+                )
+            except (KeyError, ValueError):
+                raise Blind(f"the TCP line of {FILE} has no readable orphan and mem") from None
+    raise Blind(f"{FILE} has no TCP line")

@@ -1,0 +1,6 @@
+"""Who holds the orphans and the memory?
+
+``sock_diag`` asks the kernel for its sockets, ``owners`` adds them up by port, peer network and process.
+
+Imported by ``commands``, and for ``-v`` alone. It may import ``proc``.
+"""

@@ -1,0 +1,238 @@
+"""The verdict of ``-v``: gathers the ``evidence`` of all three checks and has ``judgement`` judge it.
+
+Imported for ``-v`` alone, after the result is certain: whatever fails, and the
+time-out, costs a part of the evidence and is named in the verdict. Values that the
+command has read are handed in; the rest is read, what is quick first and the log of
+this host last. Nothing is remembered but the failures of OpenVZ (``failcnt``);
+the memory of ``check_tcp_kernel_log`` is only looked at.
+"""
+
+from __future__ import annotations
+
+import math
+
+import nagiosplugin
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.limits import tcp_max_orphans, tcp_mem
+from tcp_headroom.log import messages, views
+from tcp_headroom.memory import abort_growth, failcnt, log_history, state
+from tcp_headroom.proc import beancounters, clock, netstat, protocols, sockstat
+from tcp_headroom.verdict import judgement
+from tcp_headroom.verdict.evidence import LOOKBACK, SECONDS, Counter, Evidence, Grant, Log, Past
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from tcp_headroom.limits.tcp_mem import TcpMem
+    from tcp_headroom.log.views import View, Window
+    from tcp_headroom.memory.abort_growth import Sample, Watch
+    from tcp_headroom.proc.clock import Clock
+
+    Value = TypeVar("Value")
+
+
+def conclusion(
+    root: str,
+    state_dir: str | None,
+    *,
+    orphans: int | None = None,
+    limit: int | None = None,
+    pages: int | None = None,
+    levels: TcpMem | None = None,
+    under_pressure: bool | None = None,
+    past: Past | None = None,
+    alarm: bool = False,
+    stop: Blind | None = None,
+) -> str:
+    """The last line of ``-v``: the verdict on the host whose /proc tree is ``root``.
+
+    ``state_dir``: the directory of the state, None for no memory. What the command
+    has not read, None, is read here, unless ``stop`` says why it must not be: the time
+    is over, or what lies below ``root`` may be another host's than ``past``. Raises
+    nothing but ``nagiosplugin.Timeout``.
+    """
+    try:
+        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, stop)
+        return str(judgement.judge(found._replace(alarm=alarm)))
+    except nagiosplugin.Timeout:
+        raise
+    except Exception as error:
+        text = wording.clean(f"{type(error).__name__}: {error}")
+        return str(judgement.unknown(f"of an internal error, {text}; please report it"))
+
+
+def memory(arguments: argparse.Namespace) -> str | None:
+    """Where these options have the state; None for no memory, also for that of a user without a home."""
+    try:
+        return state.chosen(arguments)
+    except Blind:
+        return None
+
+
+class _Reader:
+    """Reads one thing after the other until the time-out, which ends the reading: no further alarm would.
+
+    What was read until then is not lost for the verdict.
+    """
+
+    def __init__(self, over: Blind | None) -> None:
+        self.over = over
+        """Why nothing more is read; None as long as there is time."""
+
+    def __call__(self, read: Callable[[], Value]) -> Value | Blind:
+        if self.over:
+            return self.over
+        try:
+            return read()
+        except Blind as reason:
+            return reason
+        except nagiosplugin.Timeout as over:
+            self.over = Blind(f"the check gave up after {over}")
+            return self.over
+
+
+def gather(
+    root: str,
+    state_dir: str | None,
+    orphans: int | None = None,
+    limit: int | None = None,
+    pages: int | None = None,
+    levels: TcpMem | None = None,
+    under_pressure: bool | None = None,
+    past: Past | None = None,
+    stop: Blind | None = None,
+) -> Evidence:
+    """The evidence; the parameters are those of ``conclusion``."""
+    reader = _Reader(stop)
+    now = clock.read(root)
+    usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
+    page = tcp_mem.page_size()
+    found = Evidence(
+        orphans=_of(usage, lambda read: read.orphans) if orphans is None else orphans,
+        limit=reader(lambda: tcp_max_orphans.read(root)) if limit is None else limit,
+        pages=_of(usage, lambda read: tcp_mem.pages(read.mem, tcp_mem.read_unit(root, page).size, page))
+        if pages is None
+        else pages,
+        levels=reader(lambda: tcp_mem.read(root)) if levels is None else levels,
+        under_pressure=reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure,
+        grants=reader(lambda: _grants(root, state_dir, now)),
+        log=Log(),
+        counter=Counter(),
+    )
+    if past:
+        return found._replace(window=past.window, log=past.log, counter=past.counter)
+    log, counter = _past(reader, root, state_dir, now)
+    return found._replace(log=log, counter=counter)
+
+
+def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
+    assert usage is not None
+    return usage if isinstance(usage, Blind) else part(usage)
+
+
+def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tuple[Log, Counter]:
+    """What log and counter say of the last hour, by what ``check_tcp_kernel_log`` would read by default."""
+    start = now.boottime - SECONDS
+    value = reader(lambda: netstat.read(root, [netstat.ABORTS]).get(netstat.ABORTS))
+    if value is None:
+        value = Blind(f"{netstat.FILE} has no {netstat.ABORTS}")
+    known = value if isinstance(value, int) else None
+    sample = None if known is None else abort_growth.Sample(now.boot, netstat.namespace(root), now.boottime, known)
+    if root != "/proc":
+        # The clocks are those of this host, and so is its log.
+        return Log(gap="the log of that host is not at hand"), counter_of(sample, None, start, False, str(value))
+
+    from tcp_headroom.log import choice
+
+    asked = choice.Request("auto", choice.DEVICE, [], [], None)
+    window = views.Window(now.now - SECONDS, now.now)
+    remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
+    if isinstance(remembered, Blind):
+        remembered = log_history.Glance(None, None, str(remembered))
+    seen = reader(lambda: choice.look(asked, now, window, window).view)
+    why = f"the kernel log is not readable: {seen.args[0]}" if isinstance(seen, Blind) else ""
+    if reader.over:
+        why = str(reader.over)
+    view = log_history.joined(remembered.memory, None if isinstance(seen, Blind) else seen, now, window)
+    return log_of(view, window, why), counter_of(sample, remembered.watch, start, True, str(value), remembered.loss)
+
+
+def log_of(view: View | None, window: Window, why: str) -> Log:
+    """A view as evidence; ``why``: why the log itself cannot be read, or empty."""
+    counts = dict.fromkeys((*messages.CAUSES, views.SUPPRESSED), 0)
+    for event in view.events if view else ():
+        if event.when >= window.start:
+            counts[event.cause] = counts.get(event.cause, 0) + event.count
+    gap = why
+    if view and not why:
+        share = views.coverage(view, window)
+        if round(share, 1) < 100:
+            gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
+    return Log(
+        counts[messages.ORPHANS],
+        counts[messages.MEMORY],
+        counts[messages.UNCLEAR],
+        counts[views.SUPPRESSED],
+        gap,
+    )
+
+
+def counter_of(
+    sample: Sample | None, watch: Watch | None, start: float, own: bool, why: str, loss: str = ""
+) -> Counter:
+    """The counter as evidence: ``sample`` is of now, ``watch`` what is known of its growth, itself included.
+
+    ``start``: the beginning of the window on CLOCK_BOOTTIME. ``own``: whether that
+    clock is of the counter's machine. ``why``: why there is no sample. ``loss``: why
+    nothing is remembered, or empty.
+    """
+    if sample is None:
+        return Counter(gap=why)
+    if not sample.value:
+        return Counter()
+    if own and start <= 0:
+        # The boot lies within the window, and so does all that was counted.
+        watch = abort_growth.Watch(start, sample, [abort_growth.Span(0.0, sample.time, sample.value)])
+    spans = abort_growth.within(watch, start) if watch else []
+    grown = sum(span.count for span in spans)
+    minutes = _minutes(sample.time - spans[0].start) if spans else 0
+    if watch and watch.since <= start:
+        return Counter(sample.value, grown, minutes)
+    gap = f"when TCPAbortOnMemory rose to {sample.value} is not known"
+    if watch and watch.since < sample.time:
+        gap += f" before the last {_minutes(sample.time - watch.since)} min"
+    return Counter(sample.value, grown, minutes, f"{gap}: {loss}" if loss else gap)
+
+
+def _minutes(seconds: float) -> int:
+    return max(1, math.ceil(seconds / 60))
+
+
+def _grants(root: str, state_dir: str | None, now: Clock) -> list[Grant] | None:
+    rows = beancounters.read(root)
+    if rows is None:
+        return None
+    start = now.boottime - SECONDS
+    try:
+        watches = failcnt.watched(rows, state_dir, root, now, start)
+    except (Blind, OSError):
+        # The reason is that of the counter, too, which names it.
+        watches = failcnt.watched(rows, None, root, now, start)
+    grants = []
+    for row in rows:
+        watch = watches[row.key]
+        spans = abort_growth.within(watch, start)
+        minutes = _minutes(now.boottime - spans[0].start) if spans else 0
+        grown = sum(span.count for span in spans)
+        grants.append(
+            Grant(
+                row.uid, row.resource, row.held, row.barrier, row.failcnt, grown, minutes,
+                watch.since <= start or not row.failcnt,
+            )
+        )  # fmt: skip
+    return grants

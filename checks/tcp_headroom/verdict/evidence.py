@@ -1,0 +1,106 @@
+"""The evidence of all three checks as values: what a verdict is judged by.
+
+A value that is unknown is a ``Blind`` in its place, which says why.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tcp_headroom.blind import Blind
+    from tcp_headroom.limits.tcp_mem import TcpMem
+
+LOOKBACK, SECONDS = "1h", 3600
+"""How far back the usage checks look: as ``check_tcp_kernel_log`` does by default, whose memory this then is."""
+
+
+class Log(namedtuple("Log", "orphans memory unclear swallowed gap", defaults=[0, 0, 0, 0, ""])):
+    """Messages of the kernel within the window."""
+
+    __slots__ = ()
+    orphans: int
+    memory: int
+    unclear: int
+    """Messages by the cause they name; each a lower bound."""
+    swallowed: int
+    """What the rate limiter says it swallowed, of any network code."""
+    gap: str
+    """Why the log does not show all of the window; empty if it does."""
+
+    @property
+    def hits(self) -> int:
+        return self.orphans + self.memory + self.unclear
+
+
+class Counter(namedtuple("Counter", "value grown minutes gap", defaults=[0, 0, 0, ""])):
+    """TCPAbortOnMemory, of one network namespace."""
+
+    __slots__ = ()
+    value: int
+    """Resets since the namespace began."""
+    grown: int
+    """Those that may lie within the window."""
+    minutes: int
+    """Within so many minutes they happened; 0 without any."""
+    gap: str
+    """Why nothing is known of a part of the window; empty if it was watched."""
+
+
+class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes watched", defaults=[0, 0, False])):
+    """What OpenVZ grants a container, and whether it was refused more."""
+
+    __slots__ = ()
+    uid: str
+    resource: str
+    held: int
+    barrier: int
+    failcnt: int
+    """Refusals since the container started."""
+    grown: int
+    """Those that may lie within the window."""
+    minutes: int
+    """Within so many minutes they happened."""
+    watched: bool
+    """Whether the whole window was watched."""
+
+    @property
+    def full(self) -> bool:
+        """Whether as much is held as granted."""
+        return bool(self.held >= self.barrier)
+
+
+class Evidence(
+    namedtuple(
+        "Evidence",
+        "orphans limit pages levels under_pressure log counter grants window alarm",
+        defaults=[None, LOOKBACK, False],
+    )
+):
+    """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
+
+    __slots__ = ()
+    orphans: int | Blind
+    limit: int | Blind
+    pages: int | Blind
+    """TCP memory in pages of PAGE_SIZE, as ``levels``."""
+    levels: TcpMem | Blind
+    under_pressure: bool | Blind
+    log: Log
+    counter: Counter
+    grants: list[Grant] | Blind | None
+    """None on every host but those of OpenVZ."""
+    window: str
+    """Length of the window as it was asked for, ``1h``."""
+    alarm: bool
+    """Whether the check that asks is WARNING or CRITICAL."""
+
+
+class Past(namedtuple("Past", "window log counter")):
+    """What ``check_tcp_kernel_log`` knows of its own window."""
+
+    __slots__ = ()
+    window: str
+    log: Log
+    counter: Counter

@@ -1,0 +1,400 @@
+"""One verdict on the evidence of all three checks: which case is it, and what to do next.
+
+Nothing is read here. The cases are tried in the order of ``CASES``, the table of the
+README: a setting that makes the rest meaningless, what hurts now, what cannot be
+seen, what hurt within the window, and health last, which is only claimed for what was
+seen. The counter alone is not enough for that: it knows one network namespace.
+
+The line between *orphan limit* and *penalised few* is the half of the limit, as it is
+between CRITICAL and WARNING of ``check_tcp_orphans``. Between a quarter and the half
+a socket needs both penalties to be reset (``tcp_out_of_resources``,
+net/ipv4/tcp_timer.c): an ICMP error or a lost route that no valid ACK has cleared
+since (``sk_err_soft``), and no data sent for twice the longest retransmission timeout.
+Whoever answers has cleared the first. Above the half one penalty is enough, and a
+peer that is slow but alive has it: it acknowledges every probe of its closed window
+and loses its data all the same. So the one waits for the morning, the other does not.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.limits import tcp_max_orphans, tcp_mem
+from tcp_headroom.proc import beancounters
+from tcp_headroom.proc.sysctl import Hidden
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tcp_headroom.verdict.evidence import Evidence, Grant
+
+CONFIGURATION = "configuration out of order"
+BOTH = "orphan limit and TCP memory"
+ORPHAN_LIMIT = "orphan limit"
+MEMORY = "TCP memory"
+CONTAINER = "container limit"
+HIDDEN = "limits not visible"
+CANNOT_SAY = "cannot say"
+SPIKE = "spike that has passed"
+PENALISED = "penalised few"
+NO_SHORTAGE = "no shortage now"
+NOTHING = "nothing wrong"
+CASES = (
+    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
+)  # fmt: skip
+
+ROOM = 600
+"""Longest text of a shortage, in characters: what else is known gives way."""
+
+_READ_LOG = (
+    "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, with time enough (-t), and every "
+    "few minutes, as it remembers what a log loses"
+)
+_VALUES = "check_tcp_limits -v tells what value to set"
+_FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
+_FIND_HOLDER = "see which sockets hold it (ss -tm), and whether their programs read too slowly"
+
+
+class Verdict(namedtuple("Verdict", "case text next_step")):
+    """The case, the numbers that make it, and what can be done."""
+
+    __slots__ = ()
+    case: str
+    """One of ``CASES``."""
+    text: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"Verdict: {self.case} - {self.text}. Next: {self.next_step}"
+
+
+def judge(found: Evidence) -> Verdict:
+    """The one verdict on this evidence."""
+    return (
+        _configuration(found)
+        or _shortage(found)
+        or _container(found)
+        or _unseen(found)
+        or _past(found)
+        or _healthy(found)
+    )
+
+
+def unknown(reason: str, happened: str = "") -> Verdict:
+    """The verdict when it cannot be found; ``happened``: what is known of the window all the same."""
+    return Verdict(
+        CANNOT_SAY,
+        f"because {reason}{happened}",
+        "run check_tcp_orphans -v and check_tcp_mem -v on the host in question, as a user who can read its /proc, "
+        "with more time (-t) if that is what was missing",
+    )
+
+
+def _configuration(found: Evidence) -> Verdict | None:
+    limit = None if isinstance(found.limit, Blind) else tcp_max_orphans.fault(found.limit)
+    levels = None if isinstance(found.levels, Blind) else tcp_mem.fault(found.levels)
+    if not limit and not levels:
+        return None
+    factor, starved = _passed(found), _starved(found)
+    set_mem = "set net.ipv4.tcp_mem to three rising page counts"
+    if starved and not isinstance(found.pages, Blind):
+        set_mem += f", the last well above the {found.pages} in use"
+    acute, steps = [], []
+    if limit:
+        steps.append("set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
+    elif factor in (1, 2):
+        acute.append(_orphans(found))
+    if levels and levels[0]:
+        # What is fatal comes before what is short.
+        steps.append(set_mem)
+    if acute:
+        steps.append("raise net.ipv4.tcp_max_orphans")
+    if levels and not levels[0]:
+        steps.append(set_mem)
+    if starved:
+        acute.append(_memory(found) or starved)
+        if not levels:
+            steps.append(_FIND_HOLDER)
+    text = "; ".join(fault[1] for fault in (limit, levels) if fault)
+    if limit:
+        text = f"tcp_max_orphans is {found.limit}: {text}"
+    if acute:
+        text += f"; and it is short now: {', '.join(acute)}"
+    if len(steps) > 1:
+        steps[0] = f"first {steps[0]}"
+    return Verdict(CONFIGURATION, text, f"{'; then '.join(steps)}; {_VALUES}")
+
+
+def _shortage(found: Evidence) -> Verdict | None:
+    factor, starved = _passed(found), _starved(found)
+    parts, steps = [], []
+    if factor == 1:
+        parts.append(f"{_orphans(found)}: every socket that is closed is reset")
+        steps.append(f"raise net.ipv4.tcp_max_orphans, then {_FIND_CLOSER}")
+    elif factor == 2:
+        parts.append(
+            f"{_orphans(found)}, above the half (2x): orphans with one penalty are reset, also those of a peer that "
+            f"still answers but reads too slowly; {_left(found)} more, and every closed socket is"
+        )
+        steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many")
+    if starved:
+        parts.append(": ".join(filter(None, [_memory(found), starved])))
+        steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there")
+    if not parts:
+        return None
+    if starved and factor == 4:
+        parts.append(_orphans(found))
+    case = BOTH if len(steps) > 1 else MEMORY if starved else ORPHAN_LIMIT
+    text = "; ".join(parts)
+    for more in (_resets(found), _grants_text(found), _unread(found)):
+        if more and len(text) + len(more) < ROOM:
+            text += f"; {more}"
+    return Verdict(case, text, f"{'; for the memory, '.join(steps)}; {_VALUES}")
+
+
+def _container(found: Evidence) -> Verdict | None:
+    text = _grants_text(found)
+    if not text:
+        return None
+    rest = "".join(f"; {more}" for more in (_refused_once(found), _resets(found)) if more)
+    return Verdict(
+        CONTAINER,
+        text + rest,
+        "on the node, raise the barrier and limit named (vzctl set CTID --tcpsndbuf BARRIER:LIMIT --save, likewise "
+        "--tcprcvbuf and --numtcpsock); tcp_max_orphans and tcp_mem do not help here",
+    )
+
+
+def _unseen(found: Evidence) -> Verdict | None:
+    missing = [value for value in (found.orphans, found.limit, found.pages, found.levels) if isinstance(value, Blind)]
+    resets = _resets(found)
+    happened = f"; but in the last {found.window} {resets}" if resets else _ever(found)
+    known = "".join(f"; {text}" for text in (_orphans(found), _memory(found)) if text) if missing else ""
+    if missing and all(isinstance(value, Hidden) for value in missing):
+        hidden = _hidden(found)
+        return Verdict(
+            HIDDEN,
+            f"cannot say, because {' and '.join(hidden)} cannot be seen from here: this is a network namespace of its own (a container), or the "
+            f"sysctl tree is hidden{known}{happened}",
+            f"run the checks on the host, outside of containers, or give them its limits: {', '.join(hidden.values())}",
+        )
+    if missing:
+        reasons = list(dict.fromkeys(map(_quoted, missing)))
+        return unknown(" and because ".join(reasons[:2]), known + happened)
+    if isinstance(found.under_pressure, Blind) and not _below_pressure(found):
+        return unknown(f"{_quoted(found.under_pressure)}, and {_memory(found)} may be in the pressure phase", happened)
+    return None
+
+
+def _past(found: Evidence) -> Verdict | None:
+    resets, factor = _resets(found), _passed(found)
+    if factor == 4 and not found.log.memory:
+        text = (
+            f"{_orphans(found)} only: orphans with both penalties are reset, whose peer is gone; "
+            "nobody who still answers loses anything"
+        )
+        if resets:
+            text += (
+                f"; in the last {found.window} {resets}, which that explains unless the orphans were more for a moment"
+            )
+        return Verdict(
+            PENALISED,
+            text,
+            f"nothing at once; if it lasts, {_FIND_CLOSER}; four times the usual peak keeps all margins ({_VALUES})",
+        )
+    if not resets:
+        return None
+    text = (
+        f"in the last {found.window} {resets}; by now, as is usual after a spike, there are few: {_orphans(found)}; "
+        f"{_memory(found)}"
+    )
+    if found.log.orphans and found.log.memory:
+        step = "compare the graphs of orphans and pages: both limits were reached"
+    elif found.log.orphans:
+        step = "look at the graph of orphans, and for what closed many connections at once"
+    elif found.log.memory:
+        step = "look at the graph of pages, and for what took the memory (ss -tm)"
+    else:
+        step = (
+            "compare the graphs of orphans and pages at that time, as no cause is named; check_tcp_kernel_log -v may "
+            "read one in the log"
+        )
+    return Verdict(SPIKE, text, f"{step}; if it comes back, raise the limit that was reached ({_VALUES})")
+
+
+def _healthy(found: Evidence) -> Verdict:
+    now = f"{_orphans(found)}; {_memory(found)}"
+    gaps, own, steps = [], [], []
+    if found.log.gap:
+        gaps.append(_quoted(found.log.gap, 260))
+        steps.append(_READ_LOG)
+    elif found.log.swallowed:
+        gaps.append(f"the rate limit swallowed {found.log.swallowed} messages, and nobody knows which")
+        steps.append("see aborts_on_memory of check_tcp_orphans in each container, as no limit swallows what it counts")
+    if isinstance(found.grants, Blind) and str(found.grants) != found.log.gap:
+        own.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
+        steps.append(f"run this as a user who can read {beancounters.FILE}")
+    elif _refused_once(found):
+        own.append(_refused_once(found))
+        steps.append("run this once more with -v, as the second run can tell whether failcnt rises")
+    if found.alarm:
+        steps.append(
+            "the alarm is that of -w or -c alone, which are stricter than the kernel: see whether that is meant"
+        )
+    step = "; ".join(steps)
+    if not gaps and not own:
+        text = f"no shortage now, and none logged in the last {found.window}: {now}"
+        return Verdict(NOTHING, text, step or "nothing to do")
+    if found.counter.gap and gaps:
+        own.append(_quoted(found.counter.gap, 100))
+    because = ", and ".join(dict.fromkeys(gaps + own))
+    if own:
+        text = f"{now}; cannot say about the last {found.window}, because {because}"
+    else:
+        text = (
+            f"{now}; in this network namespace nothing was reset in the last {found.window}; cannot say about others "
+            f"(containers), because {because}"
+        )
+    return Verdict(NO_SHORTAGE, text, step)
+
+
+def _passed(found: Evidence) -> int:
+    """The worst margin the orphans have passed, 1, 2 or 4; 0 for none, and where it cannot be said."""
+    if isinstance(found.orphans, Blind) or isinstance(found.limit, Blind) or found.limit < 1:
+        return 0
+    margins = tcp_max_orphans.margins(found.orphans, found.limit)
+    return next((margin.factor for margin in margins if margin.left < 0), 0)
+
+
+def _left(found: Evidence) -> int:
+    """How many orphans may still come before there are more than the limit, and one."""
+    assert not isinstance(found.orphans, Blind) and not isinstance(found.limit, Blind)
+    return found.limit - found.orphans + 1
+
+
+def _starved(found: Evidence) -> str:
+    """What TCP memory suffers now, empty if nothing is known of it."""
+    levels, pages = found.levels, found.pages
+    if not isinstance(levels, Blind) and not isinstance(pages, Blind) and levels.max >= 1:
+        if pages > levels.max:
+            return "memory is refused, data is dropped, and orphans with unsent data are reset"
+        said = []
+        if pages > levels.pressure:
+            said.append(f"above pressure {levels.pressure}, windows stop growing and queues are squeezed")
+        if 100 * pages > tcp_mem.NEAR_PERCENT * levels.max:
+            said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which memory is refused")
+        if said:
+            return "; ".join(said)
+    if found.under_pressure is True:
+        return "the kernel is in the pressure phase, which squeezes windows and queues until usage is below min"
+    return ""
+
+
+def _below_pressure(found: Evidence) -> bool:
+    """Whether usage is so small that the pressure phase, if there was one, has ended."""
+    if isinstance(found.pages, Blind) or isinstance(found.levels, Blind):
+        return False
+    return bool(found.pages < found.levels.min)
+
+
+def _orphans(found: Evidence) -> str:
+    if isinstance(found.orphans, Blind):
+        return ""
+    text = wording.count(found.orphans, "orphan")
+    if isinstance(found.limit, Blind) or found.limit < 1:
+        return text
+    text += f", {wording.percent(100 * found.orphans / found.limit)} of the limit {found.limit}"
+    return f"{text}, above the quarter (4x)" if _passed(found) == 4 else text
+
+
+def _memory(found: Evidence) -> str:
+    if isinstance(found.pages, Blind):
+        return ""
+    text = f"TCP holds {wording.count(found.pages, 'page')}"
+    if isinstance(found.levels, Blind) or found.levels.max < 1:
+        return text
+    return f"{text}, {wording.percent(100 * found.pages / found.levels.max)} of the maximum {found.levels.max}"
+
+
+def _resets(found: Evidence) -> str:
+    """What log and counter say of the window; empty if neither shows a reset."""
+    log, counter = found.log, found.counter
+    said = []
+    if log.hits:
+        causes = [(log.orphans, "orphans"), (log.memory, "memory"), (log.unclear, "unclear")]
+        named = ", ".join(f"{number} {cause}" for number, cause in causes if number)
+        said.append(f"the log shows at least {wording.count(log.hits, 'reset')} (cause: {named})")
+    if counter.grown:
+        said.append(
+            f"the counter of this network namespace shows {wording.count(counter.grown, 'reset')} within "
+            f"{counter.minutes} min"
+        )
+    return " and ".join(said)
+
+
+def _ever(found: Evidence) -> str:
+    """The counter where nobody knows since when: in a container often all there is."""
+    value = found.counter.value
+    return f"; of this network namespace {wording.count(value, 'orphan')} were reset since it began" if value else ""
+
+
+def _grants_text(found: Evidence) -> str:
+    """What OpenVZ refuses the container now or refused it within the window, the most telling only."""
+    if not isinstance(found.grants, list):
+        return ""
+    for grant in found.grants:
+        if grant.grown:
+            return (
+                f"{_name(grant)} was refused {grant.grown} times within {grant.minutes} min (failcnt {grant.failcnt}; "
+                f"held {grant.held}, barrier {grant.barrier})"
+            )
+    for grant in found.grants:
+        if grant.full:
+            return f"{_name(grant)} holds {grant.held} of the {grant.barrier} its barrier grants, and more is refused"
+    sockets = [grant for grant in found.grants if grant.resource == beancounters.SOCKETS]
+    if len(sockets) != 1 or isinstance(found.orphans, Blind):
+        # Of several containers the number of orphans says nothing.
+        return ""
+    share = sockets[0].barrier // 4
+    least = 4 if _resets(found) else 2
+    if found.orphans * least < share:
+        return ""
+    return (
+        f"container {sockets[0].uid} may have a quarter of its barrier {sockets[0].barrier} of {beancounters.SOCKETS} as orphans: from "
+        f"{share} on they are reset, penalised ones from a half or a quarter of that; sockstat shows {found.orphans}, "
+        "perhaps of the whole node"
+    )
+
+
+def _refused_once(found: Evidence) -> str:
+    """What was refused at a time that nobody knows, as there is no earlier sample."""
+    if not isinstance(found.grants, list):
+        return ""
+    once = [f"{_name(grant)} {grant.failcnt} times" for grant in found.grants if not grant.watched and not grant.grown]
+    return f"at some time since it started more was refused: {', '.join(once[:3])}" if once else ""
+
+
+def _name(grant: Grant) -> str:
+    return f"{grant.resource} of container {grant.uid}"
+
+
+def _unread(found: Evidence) -> str:
+    """The other gauge, where it could not be judged."""
+    hidden = _hidden(found)
+    if hidden:
+        return f"{' and '.join(hidden)} cannot be seen from here"
+    missing = next((value for value in found[:4] if isinstance(value, Blind)), None)
+    return f"the rest is unknown: {_quoted(missing)}" if missing else ""
+
+
+def _hidden(found: Evidence) -> dict[str, str]:
+    """The limits that are not visible, and the options that give them instead."""
+    limit = {"tcp_max_orphans": "check_tcp_orphans --max-orphans N"} if isinstance(found.limit, Hidden) else {}
+    levels = {"tcp_mem": "check_tcp_mem --tcp-mem MIN,PRESSURE,MAX"} if isinstance(found.levels, Hidden) else {}
+    return {**limit, **levels}
+
+
+def _quoted(reason: Blind | str, limit: int = 180) -> str:
+    """A reason in so many characters: several must fit in a line."""
+    return wording.clean(str(reason), limit)

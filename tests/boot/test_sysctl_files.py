@@ -1,0 +1,282 @@
+"""What a reboot sets: who boots a tree, what is passed over, what cannot be known, and hostile trees."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+
+import pytest
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.boot import host_root, init_system, kernel_arguments, sysctl_files
+from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD
+from workbench.sysctl_trees import INITS, plant
+
+ORPHANS, MEM = sysctl_files.NAMES
+D = "/etc/sysctl.d"
+CONF = "/etc/sysctl.conf"
+BOTH = f"{MEM} = 1 2 3\n{ORPHANS} = 7\n"
+
+
+@pytest.fixture
+def tree(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A tree that systemd boots, and beside it a /proc with an empty command line."""
+    plant(tmp_path / "proc", {"cmdline": "quiet\n", "1/comm": "init\n"})
+    return plant(tmp_path / "root", INITS[SYSTEMD])
+
+
+def read(tree: pathlib.Path) -> sysctl_files.Found:
+    return sysctl_files.read(str(tree), procfs=str(tree.parent / "proc"))
+
+
+def said(found: sysctl_files.Found) -> list[str]:
+    return [f"{s.name} = {s.value} ({s.path}:{s.line})" for s in found.settings.values()]
+
+
+def test_both_limits(tree: pathlib.Path) -> None:
+    plant(tree, {f"{D}/50-x.conf": f"# mine\n{MEM} = 1\t2  3\n{ORPHANS}=65536\n"})
+    found = read(tree)
+    assert found.boots == SYSTEMD
+    assert found.settings == {
+        ORPHANS: (ORPHANS, "65536", f"{D}/50-x.conf", 3),
+        MEM: (MEM, "1 2 3", f"{D}/50-x.conf", 2),
+    }
+    assert found.notes == found.blind == []
+
+
+class TestWhatBoots:
+    @pytest.mark.parametrize(
+        "files, tool",
+        [
+            ({"run/systemd/system/": ""}, SYSTEMD),
+            (INITS[SYSTEMD], SYSTEMD),
+            (
+                {"usr/lib/systemd/systemd": "", "usr/sbin/init": "-> ../lib/systemd/systemd", "sbin": "-> usr/sbin"},
+                SYSTEMD,
+            ),
+            ({"lib/systemd/systemd-sysctl": ""}, SYSTEMD),
+            ({"usr/lib/systemd/systemd-sysctl": "", "sbin/init": "", "sbin/sysctl": ""}, PROCPS),
+            (INITS[PROCPS], PROCPS),
+            ({"sbin/openrc-init": "", "sbin/init": "-> openrc-init", "usr/sbin/sysctl": ""}, PROCPS),
+            (INITS[BUSYBOX], BUSYBOX),
+            ({**INITS[PROCPS], "etc/alpine-release": "3.20.0\n"}, BUSYBOX),
+            ({"sbin/init": "", "sbin/sysctl": "", "etc/openwrt_release": ""}, BUSYBOX),
+        ],
+    )
+    def test_a_mounted_root(self, files: Mapping[str, str], tool: str, tmp_path: pathlib.Path) -> None:
+        assert sysctl_files.read(str(plant(tmp_path, files))).boots == tool
+
+    @pytest.mark.parametrize(
+        "files, reason",
+        [
+            ({}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
+            ({"sbin/sysctl": ""}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
+            ({"sbin/init": "-> gone"}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
+            ({"sbin/init": ""}, "nothing shows what sets sysctls at boot: there is no sysctl command; REMEDY"),
+            (
+                {"sbin/init": "-> init"},
+                "cannot tell what sets sysctls at boot: /sbin/init: Too many levels of symbolic links",
+            ),
+        ],
+    )
+    def test_nothing_boots_it(self, files: Mapping[str, str], reason: str, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(Blind) as error:
+            sysctl_files.read(str(plant(tmp_path, files)))
+        assert str(error.value) == reason.replace("REMEDY", "give the root of the host with --sysctl-root")
+
+    @pytest.fixture
+    def running(self, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+        """The tree is taken for the root of the running system."""
+        monkeypatch.setattr(host_root.Root, "running", True)
+        return tree
+
+    def test_systemd_runs(self, running: pathlib.Path) -> None:
+        plant(running, {"run/systemd/system/": ""})
+        assert read(running).boots == SYSTEMD
+
+    @pytest.mark.parametrize("name", ["init", "openrc-init", "runit", "procd"])
+    def test_another_init_runs(self, name: str, running: pathlib.Path) -> None:
+        plant(running, {"../proc/1/comm": f"{name}\n", "sbin/sysctl": ""})
+        assert read(running).boots == PROCPS
+
+    @pytest.mark.parametrize("marker", init_system.CONTAINER)
+    def test_a_container(self, marker: str, running: pathlib.Path) -> None:
+        plant(running, {"run/systemd/system/": "", marker: ""})
+        with pytest.raises(Blind) as error:
+            read(running)
+        assert str(error.value) == (
+            f"this is a container ({marker} exists), and its files do not boot the machine; "
+            "give the root of the host with --sysctl-root"
+        )
+
+    @pytest.mark.parametrize("marker", init_system.CONTAINER)
+    def test_a_mounted_root_may_have_the_marks_of_a_container(self, marker: str, tree: pathlib.Path) -> None:
+        plant(tree, {marker: ""})
+        assert read(tree).boots == SYSTEMD
+
+    def test_no_init_runs(self, running: pathlib.Path) -> None:
+        """systemd is installed, but is not what runs."""
+        plant(running, {"../proc/1/comm": "tini|\n", "usr/lib/systemd/systemd-sysctl": "", "sbin/sysctl": ""})
+        with pytest.raises(Blind) as error:
+            read(running)
+        assert str(error.value) == (
+            "nothing shows what sets sysctls at boot: the first process is tini?, which is no init known here; "
+            "give the root of the host with --sysctl-root"
+        )
+
+    def test_the_first_process_cannot_be_seen(self, running: pathlib.Path) -> None:
+        (running.parent / "proc/1/comm").unlink()
+        with pytest.raises(
+            Blind, match="^nothing shows what sets sysctls at boot: .*/proc/1/comm does not exist; give"
+        ):
+            read(running)
+
+    def test_this_machine(self) -> None:
+        """Whatever runs here, there is an answer or a reason."""
+        try:
+            assert sysctl_files.read().boots in (SYSTEMD, PROCPS, BUSYBOX)
+        except Blind as error:
+            assert "give the root of the host with --sysctl-root" in str(error)
+
+    @pytest.mark.parametrize("root, reason", [("gone", "No such file or directory"), ("a\0b", "not a valid path")])
+    def test_no_root(self, root: str, reason: str) -> None:
+        with pytest.raises(Blind) as error:
+            sysctl_files.read(root)
+        assert str(error.value) == f"cannot open the root {root.replace(chr(0), '?')}: {reason}"
+
+
+NOTES: list[tuple[str, str, Mapping[str, str], list[str]]] = [
+    ("of no concern", SYSTEMD, {f"{D}/a.conf": f"{MEM}x = 1\nkernel.x = {MEM}\n{MEM[:-1]} 7\n"}, []),
+    ("no assignment", SYSTEMD, {f"{D}/a.conf": f"\n{MEM}: 1 2 3\n"}, [f"{D}/a.conf line 2 names {MEM}, but systemd takes nothing from it"]),
+    ("a command", PROCPS, {CONF: f"sysctl -w {MEM}='1 2 3'\n"}, [f"{CONF} line 1 names {MEM}, but procps takes nothing from it"]),
+    ("a path", PROCPS, {CONF: f"/proc/sys/{MEM.replace('.', '/')} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but procps takes nothing from it"]),
+    ("no dash", BUSYBOX, {CONF: f"-{MEM} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but busybox takes nothing from it"]),
+    ("a comment", SYSTEMD, {f"{D}/a.conf": f"#{MEM} = 1 2 3\n"}, []),
+    ("not read by systemd", SYSTEMD, {CONF: f"\n\n{MEM} = 1 2 3\n"}, [f"{CONF} line 3 sets {MEM}, but that file is not read by systemd"]),
+    ("linked, so read", SYSTEMD, {CONF: f"{MEM} = 1 2 3\n", f"{D}/99.conf": "-> ../sysctl.conf"}, []),
+    ("read by procps", PROCPS, {CONF: f"{MEM} = 1 2 3\n"}, []),
+    ("not read by busybox", BUSYBOX, {"/usr/local/lib/sysctl.d/a.conf": f"{MEM}=1\n"}, [f"/usr/local/lib/sysctl.d/a.conf line 1 sets {MEM}, but that directory is not read at boot"]),
+    ("volatile", SYSTEMD, {"/run/sysctl.d/a.conf": f"{MEM}=1\n"}, [f"/run/sysctl.d/a.conf line 1 sets {MEM}, but /run/sysctl.d is empty after a reboot"]),
+    ("a directory", SYSTEMD, {f"{D}/a.conf/": ""}, [f"{D}/a.conf is a directory, so nothing is read from it"]),
+    ("a loop", SYSTEMD, {f"{D}/a.conf": "-> a.conf"}, [f"{D}/a.conf is a link that leads to itself, so nothing is read from it"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tool, files, notes", [pytest.param(*rest, id=name) for name, *rest in NOTES])
+def test_notes(tool: str, files: Mapping[str, str], notes: list[str], tmp_path: pathlib.Path) -> None:
+    """Lines that set nothing, though they name a limit, are said."""
+    found = sysctl_files.read(str(plant(tmp_path, {**INITS[tool], **files})))
+    assert found.notes == notes
+    assert found.blind == []
+
+
+def test_volatile_files_hide_nothing(tree: pathlib.Path) -> None:
+    plant(tree, {f"{D}/a.conf": f"{MEM}=1\n", "/run/sysctl.d/a.conf": f"{MEM}=2\n"})
+    assert said(read(tree)) == [f"{MEM} = 1 ({D}/a.conf:1)"]
+
+
+def test_a_masked_unit(tree: pathlib.Path) -> None:
+    unit = "/etc/systemd/system/systemd-sysctl.service"
+    plant(tree, {f"{D}/a.conf": f"{MEM}=1\n", unit: "-> /dev/null"})
+    found = read(tree)
+    assert found.settings == {}
+    assert found.notes == [f"{unit} is a link to /dev/null, so no file is applied at boot"]
+
+
+@pytest.mark.parametrize("name", ["/run/credentials/@system/sysctl.extra", "/etc/credstore/sysctl.extra"])
+def test_a_credential(name: str, tree: pathlib.Path) -> None:
+    plant(tree, {name: f"{MEM}=7\n"})
+    doubt = f"{name} exists, a credential that systemd applies after all files; it is not read here"
+    assert read(tree).blind == [doubt]
+
+
+def test_ufw(tree: pathlib.Path) -> None:
+    plant(tree, {"/etc/ufw/sysctl.conf": "net/ipv4/tcp_syncookies=1\n", f"{D}/a.conf": BOTH})
+    assert read(tree).blind == []
+    plant(tree, {"/etc/ufw/sysctl.conf": "#\nnet/ipv4/tcp_mem=1 2 3\n"})
+    doubt = f"/etc/ufw/sysctl.conf line 2 sets {MEM}, and ufw applies it after boot if it is enabled"
+    assert read(tree).blind == [doubt]
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        "text, value",
+        [
+            ("quiet sysctl.net.ipv4.tcp_mem=17\n", "17"),
+            ('sysctl.net.ipv4.tcp_mem="1 2  3" quiet', "1 2 3"),
+            ('"sysctl.net.ipv4.tcp_mem=1 2 3"', "1 2 3"),
+            ("sysctl/net/ipv4/tcp_mem=17", "17"),
+            ("sysctl.net/ipv4.tcp_mem=17", "17"),
+            ("sysctl.net.ipv4.tcp_mem=17 sysctl.net.ipv4.tcp_mem=18", "18"),
+            ("sysctl.net.ipv4.tcp_mem=17 sysctl.net.ipv4.tcp_mem=", "17"),
+            ("-- sysctl.net.ipv4.tcp_mem=17", None),
+            ("sysctl.net.ipv4.tcp_mem", None),
+            ("net.ipv4.tcp_mem=17", None),
+            ("sysctlnet.ipv4.tcp_mem=17", None),
+            ('x="a sysctl.net.ipv4.tcp_mem=17"', None),
+            ("", None),
+        ],
+    )
+    def test_words(self, text: str, value: str | None, tmp_path: pathlib.Path) -> None:
+        plant(tmp_path, {"cmdline": text})
+        settings = kernel_arguments.settings(str(tmp_path), [MEM])
+        assert settings == ({MEM: (MEM, value, f"{tmp_path}/cmdline", 0)} if value else {})
+
+    def test_files_come_later(self, tree: pathlib.Path) -> None:
+        cmdline = tree.parent / "proc/cmdline"
+        cmdline.write_text(f"sysctl.{MEM}=7 sysctl.{ORPHANS}=8")
+        plant(tree, {f"{D}/a.conf": f"{MEM}=1\n"})
+        found = read(tree)
+        assert sorted(said(found)) == [f"{ORPHANS} = 8 ({cmdline}:0)", f"{MEM} = 1 ({D}/a.conf:1)"]
+        assert found.notes == [f"{cmdline} sets {MEM}, but {D}/a.conf does so later"]
+
+    def test_it_matters_only_where_no_file_speaks(self, tree: pathlib.Path) -> None:
+        cmdline = tree.parent / "proc/cmdline"
+        cmdline.unlink()
+        assert read(tree).blind == [f"{cmdline} does not exist, and it may set what no file sets"]
+        plant(tree, {f"{D}/a.conf": f"{MEM}=1\n{ORPHANS}=2\n"})
+        assert read(tree).blind == []
+
+
+class TestTuned:
+    def doubt(self, profile: str, path: str) -> str:
+        return (
+            f"the tuned profile {profile} sets {MEM} in {path}; whether it wins depends on reapply_sysctl in "
+            "/etc/tuned/tuned-main.conf"
+        )
+
+    @pytest.mark.parametrize(
+        "files, where",
+        [
+            ({"/etc/tuned/p/tuned.conf": f"[sysctl]\n{MEM} = 1 2 3\n"}, "/etc/tuned/p/tuned.conf line 2"),
+            ({"/usr/lib/tuned/p/tuned.conf": f"[sysctl]\n{MEM}=1\n"}, "/usr/lib/tuned/p/tuned.conf line 2"),
+            ({"/usr/lib/tuned/profiles/p/tuned.conf": f"[sysctl]\n{MEM}=1\n"}, "/usr/lib/tuned/profiles/p/tuned.conf line 2"),
+            (
+                {"/usr/lib/tuned/p/tuned.conf": "", "/etc/tuned/profiles/p/tuned.conf": f"[mine]\n{MEM}=1\ntype=sysctl\n"},
+                "/etc/tuned/profiles/p/tuned.conf line 2",
+            ),
+            ({"/etc/tuned/p/tuned.conf": f"[sysctl]\n#{MEM} = 1\n[vm]\n{MEM}=1\n"}, None),
+            ({"/etc/tuned/p/tuned.conf": "", "/usr/lib/tuned/p/tuned.conf": f"[sysctl]\n{MEM}=1\n"}, None),
+            ({"/etc/tuned/other/tuned.conf": f"[sysctl]\n{MEM}=1\n"}, None),
+            ({}, None),
+        ],
+    )  # fmt: skip
+    def test_profile(self, files: Mapping[str, str], where: str | None, tree: pathlib.Path) -> None:
+        plant(tree, {"/etc/tuned/active_profile": "p\n", **files})
+        assert read(tree).blind == ([self.doubt("p", where)] if where else [])
+
+    def test_include(self, tree: pathlib.Path) -> None:
+        """In a circle, too."""
+        plant(
+            tree,
+            {
+                "/etc/tuned/active_profile": "a b\n",
+                "/etc/tuned/a/tuned.conf": "[main]\ninclude=c, ../../d\n",
+                "/etc/tuned/c/tuned.conf": f"[main]\ninclude=a\n[sysctl]\n{MEM}=1\n",
+                "/etc/tuned/d/tuned.conf": f"[sysctl]\n{MEM}=1\n",
+            },
+        )
+        assert read(tree).blind == [
+            self.doubt("c", "/etc/tuned/c/tuned.conf line 4"),
+            self.doubt("d", "/etc/tuned/d/tuned.conf line 2"),
+        ]

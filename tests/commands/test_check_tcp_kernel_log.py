@@ -1,0 +1,377 @@
+"""check_tcp_kernel_log as a whole: states, options, the counter, and what it cannot read."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tcp_headroom.log import files, kmsg
+from tcp_headroom.proc import netstat
+from workbench.command import FIXTURES, Run
+from workbench.kernel_log_host import LIMITER, MEMORY, OF_OLD, ORPHAN, Host, hits, host, text
+
+NEXT_ORPHANS = (
+    ". Next: see check_tcp_orphans -v; find the service that closes with unsent data (ss -tan state fin-wait-1), "
+    "or raise net.ipv4.tcp_max_orphans"
+)
+
+
+class TestVerdict:
+    def test_nothing(self, host: Host) -> None:
+        assert host.check_ring() == (
+            0,
+            "TCP KERNEL LOG OK - no message about socket memory in the last 1h; read from /dev/kmsg | aborts_on_memory=0c "
+            "coverage=100%;;;0;100 hits=0;0;;0 memory_hits=0;;0;0 orphan_hits=0;;;0 suppressed=0;;;0 unclear_hits=0;;;0\n",
+        )
+
+    def test_orphans(self, host: Host) -> None:
+        host.sleep(-300)
+        host.say(LIMITER, *[ORPHAN] * 10)
+        host.sleep(300)
+        assert host.check_ring() == (
+            1,
+            "TCP KERNEL LOG WARNING - at least 10 messages about socket memory in the last 1h, the last 5 min ago; cause: "
+            "10 orphans; read from /dev/kmsg; 22 further kernel network messages, of any kind, swallowed by the rate limit"
+            f"{NEXT_ORPHANS} | aborts_on_memory=0c coverage=100%;;;0;100 hits=10;0;;0 memory_hits=0;;0;0 orphan_hits=10;;;0 "
+            "suppressed=22;;;0 unclear_hits=0;;;0\n",
+        )
+
+    def test_memory(self, host: Host) -> None:
+        host.say(ORPHAN, MEMORY, OF_OLD)
+        output = host.check_ring()
+        assert output.code == 2
+        assert "cause: 1 orphans, 1 memory, 1 unclear; read from" in output.text
+        assert text(output).endswith(
+            ". Next: see check_tcp_mem -v; find which sockets hold the memory (ss -tm), or raise net.ipv4.tcp_mem"
+        )
+
+    @pytest.mark.parametrize(
+        "messages, options, code",
+        [
+            ([OF_OLD], [], 1),
+            ([ORPHAN] * 5, ["-w", "5"], 0),
+            ([ORPHAN] * 6, ["-w", "5"], 1),
+            ([ORPHAN] * 6, ["-c", "5"], 2),
+            ([MEMORY] * 5, ["-c", "5"], 1),
+            ([MEMORY] * 5, ["-w", "9", "-c", "5"], 0),
+            ([MEMORY], ["-w", "9"], 2),
+            ([LIMITER] * 3, [], 0),
+        ],
+    )
+    def test_thresholds(self, host: Host, messages: list[str], options: list[str], code: int) -> None:
+        host.say(*messages)
+        output = host.check_ring(*options)
+        assert output.code == code
+        assert ("swallowed by the rate limit" in output.text) == (LIMITER in messages)
+
+    @pytest.mark.parametrize("lookback, seconds", [("90s", 90), ("15m", 900), ("1h", 3600), ("2d", 172800)])
+    def test_the_edge_belongs_to_the_window(self, host: Host, lookback: str, seconds: int) -> None:
+        host.ring.clear()
+        host.sleep(-seconds - 10)
+        host.say("eth0: up")
+        host.sleep(10)
+        host.say(ORPHAN)
+        host.sleep(seconds)
+        assert hits(host.check_ring("--lookback", lookback, state=False)) == 1
+        host.sleep(0.001)
+        assert hits(host.check_ring("--lookback", lookback, state=False)) == 0
+
+    def test_forged_records(self, host: Host) -> None:
+        for priority in (8, 12, 14, 30):
+            host.say(ORPHAN, priority=priority)
+        host.say(f"usb 1-1: Product: {ORPHAN}", "Out of memory: Killed process 1 (x)")
+        assert host.check_ring().code == 0
+
+    def test_capture_from_a_kernel(self, run: Run, tmp_path: pathlib.Path) -> None:
+        """Real records of Linux 6.18, in a file whose time is that of its last record."""
+        capture = tmp_path / "kmsg"
+        capture.write_bytes((FIXTURES / "kernel-6.18/15-orphans-over-limit-killed/kmsg").read_bytes())
+        os.utime(capture, (time.time() - 1800,) * 2)
+        output = run("check_tcp_kernel_log", "--kmsg", capture)
+        assert output.code == 1
+        assert (
+            "at least 10 messages about socket memory in the last 1h, the last 30 min ago; cause: 10 orphans"
+            in output.text
+        )
+        assert (output.perfdata["orphan_hits"], output.perfdata["suppressed"]) == ("10;;;0", "22;;;0")
+        os.utime(capture, (time.time() - 7200,) * 2)
+        assert run("check_tcp_kernel_log", "--kmsg", capture, "--no-state").code == 3
+
+
+class TestOptions:
+    @pytest.mark.parametrize("bad", ["", "1", "h", "0h", "1.5h", "1w", "-1h", "1h ", "1234567s", "١h"])
+    def test_duration(self, run: Run, bad: str) -> None:
+        output = run("check_tcp_kernel_log", f"--lookback={bad}")
+        assert output.code == 3
+        assert "is not a duration; examples: 90s 15m 1h 2d" in output.text
+
+    @pytest.mark.parametrize("bad", ["", "x", "101", "-1", "1e1", "50%%"])
+    def test_percentage(self, run: Run, bad: str) -> None:
+        assert "is not a percentage" in run("check_tcp_kernel_log", f"--min-coverage={bad}").text
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["--file", "x", "--kmsg", "y"],
+            ["--file", "x", "--journal-dir", "y"],
+            ["--kmsg", "x", "--journal-file", "y"],
+            ["--source", "kmsg", "--file", "x"],
+            ["--source", "auto", "--file", "x"],
+            ["--source", "journal", "--kmsg", "x"],
+        ],
+    )
+    def test_two_sources(self, run: Run, options: list[str]) -> None:
+        output = run("check_tcp_kernel_log", *options)
+        assert output.code == 3
+        assert "check_tcp_kernel_log UNKNOWN - these name more than one source: " in output.text
+
+    def test_two_journals(self, run: Run) -> None:
+        output = run("check_tcp_kernel_log", "--journal-file", "x", "--journal-dir", "y")
+        assert "--journal-file and --journal-dir name two journals" in output.text
+
+    def test_files_are_alternatives(self, host: Host) -> None:
+        host.write(ORPHAN)
+        assert hits(host.check("--file", "/nonexistent", "--file", str(host.log), "--file", str(host.log))) == 1
+
+    def test_log_host(self, host: Host) -> None:
+        host.write(ORPHAN)
+        assert hits(host.check_file("--log-host", "web1")) == 1
+        assert hits(host.check_file("--log-host", "web2")) == 0
+
+
+class TestCounter:
+    """TCPAbortOnMemory beside the log."""
+
+    def test_growth_that_the_log_does_not_explain(self, host: Host) -> None:
+        host.count(100)
+        assert host.check_ring("--kmsg", "/dev/kmsg2").code == 0  # a foreign ring: comparable with a foreign /proc
+        host.sleep(300)
+        host.count(383)
+        host.say(*[ORPHAN] * 10)
+        output = host.check_ring("--kmsg", "/dev/kmsg2")
+        assert output.code == 1
+        assert "; the kernel reset 283 sockets for lack of memory since 16:00, the log shows 10. Next: " in output.text
+
+    def test_growth_without_any_message(self, host: Host) -> None:
+        options = ("--kmsg", "/dev/kmsg2")
+        host.check_ring(*options)
+        host.sleep(300)
+        host.count(5)
+        codes = []
+        for _run in range(14):
+            codes.append(host.check_ring(*options).code)
+            host.sleep(300)
+        assert codes == [1] * 13 + [0]
+
+    def test_growth_that_the_log_explains(self, host: Host) -> None:
+        options = ("--kmsg", "/dev/kmsg2", "-w", "100")
+        host.check_ring(*options)
+        host.sleep(300)
+        host.count(10)
+        host.say(*[ORPHAN] * 10)
+        assert host.check_ring(*options).code == 0
+        host.count(11)
+        assert host.check_ring(*options).code == 1
+
+    def test_growth_explained_before_the_window(self, host: Host) -> None:
+        """The last sample is a day old: the log is read back to it."""
+        options = ("--kmsg", "/dev/kmsg2")
+        host.check_ring(*options)
+        host.sleep(3600)
+        host.say(*[ORPHAN] * 3)
+        host.sleep(82800)
+        host.count(3)
+        assert host.check_ring(*options).code == 0
+        host.count(4)
+        output = host.check_ring(*options)
+        assert output.code == 1
+        assert "the kernel reset 4 sockets for lack of memory since 2026-11-22 16:00, the log shows 3" in output.text
+
+    @pytest.mark.parametrize("event", ["reboot", "wrap", "namespace", "future"])
+    def test_what_is_no_growth(self, host: Host, event: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        options = ("--kmsg", "/dev/kmsg2")
+        host.count(1000)
+        host.check_ring(*options)
+        host.sleep(300)
+        host.count(2000)
+        if event == "reboot":
+            host.reboot()
+        elif event == "wrap":
+            host.count(5)
+        elif event == "namespace":
+            monkeypatch.setattr(netstat, "namespace", lambda root: "another")
+        else:
+            host.sleep(-600)
+        assert host.check_ring(*options).code == 0
+
+    def test_not_compared_with_a_log_that_may_be_anothers(self, host: Host) -> None:
+        """This host's ring beside another's /proc."""
+        host.check_ring()
+        host.sleep(300)
+        host.count(5)
+        output = host.check_ring("-v")
+        assert output.code == 0
+        assert "the counter is not compared with this log, which may be that of another host" in output.lines
+
+
+class TestCounterAlone:
+    """No log can be read, and none was named."""
+
+    @pytest.fixture(autouse=True)
+    def blind(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tcp_headroom.log import journal
+
+        host.readable = False
+        monkeypatch.setattr(journal, "PROGRAMS", ())
+        monkeypatch.setattr(files, "DEFAULTS", (str(host.folder / "none"),))
+
+    def test_zero_is_complete(self, host: Host) -> None:
+        assert host.check() == (
+            0,
+            "TCP KERNEL LOG OK - no socket was reset for lack of memory in the last 1h, judged by the counter of this network "
+            "namespace; the kernel log is not readable: cannot open /dev/kmsg: Operation not permitted; ask for a group | "
+            "aborts_on_memory=0c coverage=100%;;;0;100\n",
+        )
+
+    def test_a_boot_inside_the_window_is_complete(self, host: Host) -> None:
+        host.reboot()
+        host.sleep(600)
+        host.count(7)
+        output = host.check()
+        assert output.code == 1
+        assert "the kernel reset 7 sockets for lack of memory since 16:00, judged by the counter" in output.text
+
+    def test_otherwise_it_must_be_watched(self, host: Host) -> None:
+        host.count(7)
+        codes = []
+        for _run in range(8):
+            output = host.check()
+            codes.append(output.code)
+            host.sleep(300)
+        assert codes == [3, 3, 3, 3, 3, 3, 0, 0]
+        assert output.perfdata["coverage"] == "58.3333%;;;0;100"
+        assert "watched for 58.3 % of that time; the kernel log is not readable" in output.text
+        host.count(9)
+        output = host.check()
+        assert output.code == 1
+        assert "the kernel reset 2 sockets for lack of memory since 16:35, judged by the counter" in output.text
+
+    def test_without_state_it_cannot_be_watched(self, host: Host) -> None:
+        host.count(7)
+        for _run in range(3):
+            assert host.check(state=False).code == 3
+            host.sleep(3600)
+
+    def test_hits_of_earlier_runs_stay(self, host: Host) -> None:
+        host.readable = True
+        host.say(MEMORY)
+        assert host.check().code == 2
+        host.readable = False
+        output = host.check()
+        assert output.code == 2
+        assert "earlier runs saw 1 message about socket memory" in output.text
+        host.sleep(3601)
+        assert host.check().code == 0
+
+    def test_a_source_that_was_named_is_needed(self, host: Host) -> None:
+        for source in ("kmsg", "journal", "file"):
+            output = host.check("--source", source)
+            assert (output.code, output.perfdata) == (3, {"aborts_on_memory": "0c"})
+            assert "TCP KERNEL LOG UNKNOWN - cannot see the kernel log: " in output.text
+
+    def test_without_a_counter(self, host: Host) -> None:
+        (host.procfs / "net/netstat").unlink()
+        output = host.check("-v")
+        assert output.code == 3
+        assert "cannot see the kernel log: cannot open /dev/kmsg" in output.text
+        assert any(line.startswith("left out, aborts_on_memory: ") for line in output.lines)
+
+
+@pytest.mark.parametrize(
+    "number, restricted, remedy",
+    [
+        (
+            1,
+            1,
+            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log",
+        ),
+        (
+            13,
+            1,
+            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in /var/log",
+        ),
+        (
+            1,
+            0,
+            "dmesg_restrict is 0, so a sandbox forbids it: ProtectKernelLogs in the systemd unit, a container, or printk_devkmsg=off",
+        ),
+        (2, 1, "a sandbox hides it: PrivateDevices in the systemd unit, or a container; run the check on the host"),
+        (5, 1, "use --source journal or --source file"),
+    ],
+)
+def test_remedies(monkeypatch: pytest.MonkeyPatch, number: int, restricted: int, remedy: str) -> None:
+    monkeypatch.setattr(kmsg, "_restricted", lambda: restricted)
+    assert kmsg.remedy(number) == remedy
+
+
+@pytest.mark.parametrize("kind", ["missing", "console", "directory", "fifo", "empty"])
+def test_what_is_no_ring(run: Run, tmp_path: pathlib.Path, kind: str) -> None:
+    path = tmp_path / "kmsg"
+    if kind == "console":
+        path.symlink_to("/dev/null")
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "empty":
+        path.touch()
+    output = run("check_tcp_kernel_log", "--kmsg", path)
+    assert output.code == 3
+    expected = {"missing": "No such file or directory", "empty": "holds no kernel record"}
+    assert expected.get(kind, "is not the kernel log (character device 1:11)") in output.text
+
+
+def test_the_time_out_ends_journalctl(tmp_path: pathlib.Path) -> None:
+    """A journalctl that never ends, in the place of the real one."""
+    fake = tmp_path / "journalctl"
+    fake.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n")
+    fake.chmod(0o755)
+    code = (
+        f"from tcp_headroom import journal; journal.PROGRAMS = ({str(fake)!r},)\n"
+        "from tcp_headroom.commands.check_tcp_kernel_log import main; main(['--source', 'journal', '-t', '1', '--no-state'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.startswith(
+        "TCP KERNEL LOG UNKNOWN - gave up after 1s while reading the kernel log; allow more time with -t"
+    )
+    assert "| aborts_on_memory=" in done.stdout
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGCONT)
+
+
+def test_status_line_fits_in_every_state(host: Host) -> None:
+    deep = host.folder / ("x" * 200)
+    deep.mkdir()
+    host.log = deep / "kern.log"
+    host.sleep(-60)
+    host.write(*[LIMITER, ORPHAN, MEMORY, OF_OLD] * 500)
+    host.sleep(60)
+    host.count(0)
+    host.check_file()
+    host.count(2**64 - 1)
+    for options in (
+        [],
+        ["--lookback", "999999d"],
+        ["-w", "@0:999999999999999.999999", "-c", "@0:999999999999999.999999"],
+    ):
+        output = host.check_file(*options)
+        assert len(output.lines) == 1
+        assert len(output.text.encode()) <= 1023
+        assert not set(text(output)) & set("`~$&|'\"<>")

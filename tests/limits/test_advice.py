@@ -1,0 +1,266 @@
+"""What check_tcp_limits tells people to do: never to lower a limit, never to write where it does not count."""
+
+from __future__ import annotations
+
+import pytest
+
+from tcp_headroom.commands import check_tcp_limits
+from tcp_headroom.limits import kernel_defaults
+from workbench.limits_host import GIB, NOON, Host, host, levels
+from workbench.sysctl_trees import plant
+
+__all__ = ["host"]
+
+OWN = "/etc/sysctl.d/90-tcp-headroom.conf"
+LATE = "/etc/sysctl.d/zz-tcp-headroom.conf"
+ORPHANS, MEM = "net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"
+
+
+def commands(host: Host, *options: str) -> list[str]:
+    begin = ("now: ", "for good, ", "either: ", "or, ")
+    return [line for line in host.check("-v", *options).lines if line.startswith(begin)]
+
+
+class TestNeverLower:
+    """What runs is the least that is recommended."""
+
+    @pytest.mark.parametrize(
+        "running, advice",
+        [
+            # More than the default: the order is mended, the maximum stays.
+            ((1000000, 2000000, 1500000), "750000 1000000 1500000"),
+            ((2000000, 1000000, 1500001), "750000 1000000 1500001"),
+            # Less: the default.
+            ((294912, 3932160, 589823), "294912 393216 589824"),
+        ],
+    )
+    def test_levels_out_of_order(self, host: Host, running: tuple[int, int, int], advice: str) -> None:
+        host.levels(*running)
+        assert f"Next: set {MEM} to {advice} (sysctl -w), and write that into {OWN}; -v has" in host.text()
+        assert commands(host) == [f'now: sysctl -w {MEM}="{advice}"', f"for good, in {OWN}: {MEM} = {advice}"]
+
+    @pytest.mark.parametrize("factor", [1.0, 3.0])
+    def test_above_the_range(self, host: Host, factor: float) -> None:
+        # Not in the proportions of the kernel, and yet nothing to be mended.
+        host.levels(4096, 8192, int(levels(24 * GIB)[2] * factor))
+        host.put("sys/net/ipv4/tcp_max_orphans", f"{int(131072 * factor)}\n")
+        output = host.check("-v", "-w", "50:90")
+        assert output.code == 1
+        assert output.lines[0].endswith(
+            "; tcp_max_orphans is outside the range of -w or -c; the kernel sets 131072 by itself; the maximum of tcp_mem "
+            "is outside the range of -w or -c; the kernel sets about 2.2 GiB by itself. Next: change the setting, or the range"
+        )
+        assert commands(host, "-w", "50:90") == []
+
+    def test_a_little_below(self, host: Host) -> None:
+        host.put("sys/net/ipv4/tcp_max_orphans", "100000\n")
+        assert "; tcp_max_orphans is below what the kernel sets by itself, 131072. Next: set " in host.text("-w", "90:")
+
+    def test_of_what_a_file_has(self, host: Host) -> None:
+        """262144 are there for the next boot, and enough: it would be a pity to replace them by the default."""
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        host.persist(f"{ORPHANS} = 262144\n")
+        output = host.check()
+        assert (
+            f"Next: set {ORPHANS} to 262144 (sysctl -w), as /etc/sysctl.d/50-web.conf line 1 has it; -v" in output.text
+        )
+        assert output.perfdata["orphans_recommended"] == "262144;;;0"
+        assert commands(host) == [f"now: sysctl -w {ORPHANS}=262144"]
+
+    def test_levels_of_a_file(self, host: Host) -> None:
+        host.levels(1000, 2000, 3000)
+        host.persist(f"{MEM} = 300000 400000 600000\n")
+        assert commands(host) == [f'now: sysctl -w {MEM}="300000 400000 600000"']
+
+    @pytest.mark.parametrize("file", ["1000000 500000 1500000", "3 4 5"])
+    def test_what_a_file_has_is_no_better(self, host: Host, file: str) -> None:
+        host.levels(1000, 2000, 3000)
+        host.persist(f"{MEM} = {file}\n")
+        assert commands(host)[1] == f"for good, in /etc/sysctl.d/50-web.conf line 1: {MEM} = 294912 393216 589824"
+
+    def test_a_file_with_less_than_what_runs_out_of_order(self, host: Host) -> None:
+        host.levels(1000000, 2000000, 1500000)
+        host.persist(f"{MEM} = 294912 393216 589824\n")
+        assert commands(host)[0] == f'now: sysctl -w {MEM}="750000 1000000 1500000"'
+
+
+class TestWhatNobodyKnows:
+    """Nothing is recommended out of thin air."""
+
+    def test_a_peak_under_no_limit(self, host: Host) -> None:
+        """Where every orphan is reset the peak is 1, and four times that no limit."""
+        host.put("sys/kernel/osrelease", "2.6.32\n")
+        (host.proc / "sys/net/ipv4/tcp_ehash_entries").unlink()
+        host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
+        host.levels(*(8 * level for level in levels(24 * GIB)))
+        host.peak(1)
+        output = host.check()
+        assert output.code == 2 and "orphans_recommended" not in output.perfdata
+        assert "Next: set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144 |" in output.text
+        assert commands(host) == []
+        # A file that would give another value is no reason to write the 0 there.
+        host.persist(f"{ORPHANS} = -1\n")
+        assert commands(host) == []
+
+    def test_more_than_the_kernel_takes(self, host: Host) -> None:
+        host.peak(2**30)
+        assert host.check().perfdata["orphans_recommended"] == f"{2**31 - 1};;;0"
+        host.put("sys/net/ipv4/tcp_max_orphans", f"{2**31 - 1}\n")
+        assert host.text().endswith(". Next: find who makes them: check_tcp_orphans -v")
+
+    def test_defaults_of_an_old_kernel(self, host: Host) -> None:
+        """Ten orphans may be far too few, so it is not OK; and what a reboot sets is not known."""
+        host.put("sys/kernel/osrelease", "2.6.32\n")
+        (host.proc / "sys/net/ipv4/tcp_ehash_entries").unlink()
+        host.put("sys/net/ipv4/tcp_max_orphans", "10\n")
+        host.levels(*(kernel_defaults.tcp_mem((2, 6, 32), 24 * GIB // 4096) or ()))
+        assert host.check().code == 3
+        assert host.text().endswith("kernel default; the defaults of so old a kernel are not all known")
+
+    @pytest.mark.parametrize("total, known", [(24, True), (15, True), (14, False), (1, False), (35, True), (36, False)])
+    def test_memory_that_is_not_that_of_the_boot(self, host: Host, total: int, known: bool) -> None:
+        """The table of 262144 is made for more than 16 GiB, and at most 32."""
+        host.put("meminfo", f"MemTotal: {total * GIB >> 10} kB\n")
+        output = host.check("-v")
+        line = f"{MEM}: what a reboot sets is not known, as no file has all of it, and the kernel default is uncertain"
+        assert (line in output.lines, "a reboot changes" in output.lines[0]) == (not known, known)
+        host.persist(f"{MEM} = 294912 393216 589824\n")
+        assert "; a reboot changes neither" in host.text()
+
+    def test_a_table_at_its_cap_may_be_of_any_larger_machine(self, host: Host) -> None:
+        host.put("sys/net/ipv4/tcp_ehash_entries", "524288\n")
+        host.put("sys/net/ipv4/tcp_max_orphans", "262144\n")
+        for total, known in ((1024, True), (20, False)):
+            host.put("meminfo", f"MemTotal: {total * GIB >> 10} kB\n")
+            host.levels(*levels(total * GIB))
+            assert ("a reboot changes neither" in host.text()) == known
+
+    def test_the_numbers_a_file_leaves_out(self, host: Host) -> None:
+        """One number for the first level; the others are the kernel's after a reboot."""
+        host.levels(294912, 500000, 700000)
+        host.persist(f"{MEM} = 294912\n")
+        output = host.check()
+        assert output.code == 1
+        assert "; a reboot sets tcp_mem 294912 393216 589824 (/etc/sysctl.d/50-web.conf line 1). Next: " in output.text
+        host.put("meminfo", f"MemTotal: {1 * GIB >> 10} kB\n")
+        assert "a reboot" not in host.text()
+
+    def test_a_line_the_kernel_refuses(self, host: Host) -> None:
+        host.put("sys/net/ipv4/tcp_max_orphans", "200000\n")
+        host.persist(f"{ORPHANS} = 4294967296\n")
+        output = host.check("-v")
+        assert output.code == 1
+        assert output.lines[0].endswith(
+            "; a reboot sets tcp_max_orphans 131072 as the kernel refuses /etc/sysctl.d/50-web.conf line 1. Next: set "
+            "net.ipv4.tcp_max_orphans to 131072 now, or write 200000 into /etc/sysctl.d/50-web.conf line 1; -v has the "
+            "commands"
+        )
+        assert f"{ORPHANS}: a reboot sets 4294967296 (/etc/sysctl.d/50-web.conf line 1), which the kernel refuses" in output.lines  # fmt: skip
+        assert not any("is in no file" in line for line in output.lines)
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        assert commands(host)[1] == f"for good, in /etc/sysctl.d/50-web.conf line 1: {ORPHANS} = 131072"
+
+
+class TestWhere:
+    """The line goes where it counts at boot, and stays at an upgrade."""
+
+    @pytest.mark.parametrize(
+        "path, place",
+        [
+            ("/etc/sysctl.d/50-web.conf", "/etc/sysctl.d/50-web.conf line 1"),
+            ("/usr/lib/sysctl.d/50-default.conf", OWN),
+            ("/usr/local/lib/sysctl.d/90-a.conf", OWN),
+            ("/usr/lib/sysctl.d/99-x.conf", LATE),
+            ("/lib/sysctl.d/90-tcp-headroom.conf", LATE),
+            ("/usr/lib/sysctl.d/zzz.conf", "/usr/lib/sysctl.d/zzz.conf line 1"),
+        ],
+    )
+    def test_files(self, host: Host, path: str, place: str) -> None:
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        host.persist(f"{ORPHANS} = 1000\n", path)
+        assert commands(host)[1] == f"for good, in {place}: {ORPHANS} = 131072"
+        assert f"and write that into {place};" in host.text()
+        # And it does count.
+        if place in (OWN, LATE):
+            host.persist(f"{ORPHANS} = 131072\n", place)
+            assert f"(sysctl -w), as {place} line 1 has it;" in host.text()
+
+    def test_files_nobody_looked_at(self, host: Host) -> None:
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        host.persist(f"{ORPHANS} = 1000\n", "/etc/sysctl.d/99-sysctl.conf")
+        assert commands(host, "--no-drift")[1] == f"for good, in {LATE}: {ORPHANS} = 131072"
+
+    def test_the_command_line_of_the_kernel(self, host: Host) -> None:
+        """No file of /proc can be written to; those of /etc win over it."""
+        host.put("cmdline", f"sysctl.{ORPHANS}=1000\n")
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        assert commands(host)[1] == f"for good, in {OWN}: {ORPHANS} = 131072"
+
+
+class TestOneLine:
+    """NRPE carries 1023 bytes."""
+
+    def test_many_doubts(self, host: Host) -> None:
+        paths = [f"/etc/sysctl.d/{number:02}-{'y' * 120}.conf" for number in range(30)]
+        plant(host.root, dict.fromkeys(paths, b"x" * (2 << 20)))
+        output = host.check()
+        assert (output.code, len(output.lines)) == (3, 1) and len(output.text.encode()) <= 1024
+        assert "was read up to byte 1048576 only; and more, which -v lists; mend that, or do without" in output.text
+        lines = host.check("-v").lines
+        assert sum(line.startswith("not certain, /etc/sysctl.d/") for line in lines) == 19
+        assert "not certain, and 10 more of this kind" in lines
+
+    def test_everything_wrong_in_long_paths(self, host: Host) -> None:
+        name = "/etc/sysctl.d/" + "z" * 200 + ".conf"
+        host.persist(
+            "\n" * 100000 + f"{MEM} = 99999999999999999 99999999999999999 99999999999999999\n{ORPHANS} = 5\n", name
+        )
+        host.levels(9223372036854775806, 9223372036854775805, 9223372036854775)
+        host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
+        host.peak(100000000, NOON)
+        output = host.check()
+        assert (output.code, len(output.lines)) == (2, 1) and len(output.text.encode()) <= 1024, len(
+            output.text.encode()
+        )
+        assert (
+            "; and more, which -v lists. Next: set net.ipv4.tcp_max_orphans to 536870912 (sysctl -w), " in output.text
+        )
+        lines = host.check("-v").lines
+        assert [line[:40] for line in lines if line.startswith("also wrong: ")] == [
+            "also wrong: tcp_mem is out of order: pre",
+            "also wrong: the limit should be 4 times ", "also wrong: a reboot sets tcp_max_orphan",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "lengths, room, kept",
+        [((10,), 0, 1), ((10, 10), 24, 2), ((10, 10), 23, 1), ((10, 10, 10), 36, 3), ((10, 10, 10), 35, 1),
+         ((10, 10, 999), 24 + 2 + len(check_tcp_limits.MORE), 2), ((10, 10, 999), 24 + 1 + len(check_tcp_limits.MORE), 1)],
+    )  # fmt: skip
+    def test_what_fits(self, lengths: tuple[int, ...], room: int, kept: int) -> None:
+        assert check_tcp_limits.fitting(["é" * (length // 2) for length in lengths], room) == kept
+
+    def test_many_things_not_seen(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check_tcp_limits, "ROOM", 91)
+        host.put("sys/net/ipv4/tcp_max_orphans", "x\n")
+        host.put("sys/net/ipv4/tcp_mem", "y\n")
+        output = host.check("-v")
+        assert output.code == 3
+        assert output.lines[0] == (
+            "TCP LIMITS UNKNOWN - sys/net/ipv4/tcp_max_orphans is not a number; sys/net/ipv4/tcp_mem is not three numbers"
+        )
+        monkeypatch.setattr(check_tcp_limits, "ROOM", 90)
+        output = host.check("-v")
+        assert output.lines[0] == (
+            "TCP LIMITS UNKNOWN - sys/net/ipv4/tcp_max_orphans is not a number; and more, which -v lists"
+        )
+        assert "also not seen: sys/net/ipv4/tcp_mem is not three numbers" in output.lines
+
+    def test_nothing_seen(self, host: Host) -> None:
+        deep = "/".join(["d" * 90] * 3)
+        host.proc.rename(host.proc.with_name("x"))
+        host.proc = host.proc.with_name("x") / deep
+        host.put("sys/net/ipv4/tcp_max_orphans", "x\n")
+        host.put("sys/net/ipv4/tcp_mem", "x\n")
+        host.options[1] = str(host.proc)
+        output = host.check()
+        assert output.code == 3 and len(output.text.encode()) <= 1024

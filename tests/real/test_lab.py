@@ -1,0 +1,67 @@
+"""The kernel lab's run of every day: real kernels under QEMU, every scenario, every fault noticed."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from lab import boot, kernels
+from workbench.command import ROOT
+
+TESTS = ROOT / "tests"
+QUICK = [kernel for kernel in kernels.KERNELS if kernel.quick]
+
+
+def lab(*arguments: str, ci: str = "true") -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "CI": ci}
+    return subprocess.run([sys.executable, "-m", "lab", *arguments], env=environment, capture_output=True, text=True)
+
+
+def need(kernel: kernels.Kernel) -> None:
+    """Skip unless the kernel can be had and booted."""
+    try:
+        boot.available()
+        kernels.image(kernel)
+    except kernels.Missing as reason:
+        pytest.skip(f"kernel {kernel.name}: {reason}")
+
+
+@pytest.mark.parametrize("kernel", QUICK, ids=lambda kernel: kernel.name)
+def test_every_scenario(kernel: kernels.Kernel) -> None:
+    need(kernel)
+    done = lab("--kernel", kernel.name)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "\n16 ok, 0 untrue, 0 not run\n" in done.stdout
+
+
+def test_every_fault_is_noticed() -> None:
+    need(QUICK[0])
+    done = lab("--mutations")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "SURVIVED" not in done.stdout
+
+
+@pytest.mark.parametrize("ci, code", [("true", 1), ("", 0)])
+def test_what_was_not_run_is_not_ok(ci: str, code: int) -> None:
+    done = lab("--kernel", "/nonexistent/vmlinuz-1.2", "--scenario", "idle", ci=ci)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert "\n0 ok, 0 untrue, 1 not run\n" in done.stdout
+
+
+def test_a_guest_that_dies_is_not_ok(tmp_path: pathlib.Path) -> None:
+    need(QUICK[0])
+    (tmp_path / "vmlinuz-1.2").write_bytes(b"no kernel")
+    done = lab("--kernel", str(tmp_path / "vmlinuz-1.2"), "--scenario", "idle")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\n0 ok, 1 untrue, 0 not run\n" in done.stdout
+
+
+def test_list() -> None:
+    done = lab("--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("5.10", "6.1", "6.12", "newest", " 1 idle", "14 little-memory", "18 owners"):
+        assert f"\n  {name}" in done.stdout

@@ -1,0 +1,201 @@
+"""What arrives in Graphite and OpenTSDB from Icinga 2's writers, and whether contrib/graphs draws just that."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import pathlib
+import re
+import socketserver
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from workbench.command import COMMANDS
+from workbench.daemons import account, daemon, free_port, listens, program, wait_for, workspace
+from workbench.icinga2 import CONTRIB, SERVICES, Authority, Node, started
+from workbench.watched_host import WARNING, WatchedHost, direct, plugin_directory
+
+PREFIX = "icinga2.here.services"
+
+
+class Sent(NamedTuple):
+    """Where the metrics of one node went."""
+
+    node: Node
+    host: WatchedHost
+    whisper: pathlib.Path
+    """Directory of the files that carbon writes."""
+    lines: list[str]
+    """What OpenTSDB was told."""
+
+
+@pytest.fixture(scope="module")
+def carbon() -> Iterator[tuple[int, pathlib.Path]]:
+    """carbon-cache: its port, and its directory of files."""
+    cache = program("graphite-carbon", "/usr/bin/carbon-cache")
+    user = account()
+    with workspace(user) as directory:
+        port, query, pickle = free_port(), free_port(), free_port()
+        (directory / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
+        (directory / "carbon.conf").write_text(
+            f"[cache]\nSTORAGE_DIR = {directory}\nCONF_DIR = {directory}\n"
+            f"LOG_DIR = {directory}\nPID_DIR = {directory}\nLOCAL_DATA_DIR = {directory}/whisper\nMAX_CREATES_PER_MINUTE = inf\nMAX_UPDATES_PER_SECOND = inf\n"
+            f"LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\n"
+            f"CACHE_QUERY_PORT = {query}\nPICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle}\n"
+        )
+        command = [cache, f"--config={directory}/carbon.conf", f"--logdir={directory}", "--nodaemon", "start"]
+        with daemon(command, directory / "log", user.rights, {"HOME": str(directory)}) as running:
+            running.until(lambda: listens(port), "carbon answers")
+            yield port, directory / "whisper"
+
+
+@pytest.fixture(scope="module")
+def opentsdb() -> Iterator[tuple[int, list[str]]]:
+    """A listener for OpenTSDB's line protocol: its port, and the lines it was sent."""
+    lines: list[str] = []
+
+    class Lines(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            lines.extend(line.decode().rstrip("\r\n") for line in self.rfile)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Lines) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1], lines
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> Iterator[Sent]:
+    """Every service checked once, in state WARNING."""
+    user = account()
+    with workspace(user) as directory:
+        host = WatchedHost(directory)
+        host.become(WARNING)
+        node = Node(
+            directory / "node",
+            "localhost",
+            user,
+            Authority.create(directory / "authority"),
+            plugin_directory(directory, user, host),
+        )
+        node.configure(f"""
+            include "commands.conf"
+            include "services.conf"
+            object Endpoint NodeName {{ }}
+            object Zone "master" {{ endpoints = [ NodeName ] }}
+            object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon[0]}, enable_send_thresholds = true }}
+            object OpenTsdbWriter "opentsdb" {{ host = "127.0.0.1", port = {opentsdb[0]} }}
+            object Host "here" {{ check_command = "dummy", vars.os = "Linux" }}
+        """)
+        with started(node):
+            for writer in ("GraphiteWriter", "OpenTsdbWriter"):
+                name = writer.removesuffix("Writer").lower()
+                wait_for(lambda: node.evaluate(f'get_object({writer}, "{name}").connected'), f"{writer} is connected")
+            for name in SERVICES:
+                node.check("here", name)
+            yield Sent(node, host, carbon[1], opentsdb[1])
+
+
+def printed(sent: Sent) -> dict[tuple[str, str], list[float | None]]:
+    """(service, label): value, warning, critical, minimum, maximum, of all perfdata that the plugins print."""
+    found: dict[tuple[str, str], list[float | None]] = {}
+    for command in COMMANDS:
+        _code, text = direct(sent.node.plugins / command, sent.node.user)
+        for word in text.partition("| ")[2].split():
+            label, _, rest = word.partition("=")
+            numbers = [re.sub("[B%c]$", "", number) for number in rest.split(";")]
+            # Icinga 2 drops levels that are not plain numbers.
+            levels = [float(number) if re.fullmatch("-?[0-9.]+", number) else None for number in numbers]
+            found[command.removeprefix("check_"), label] = levels + [None] * (5 - len(levels))
+    return found
+
+
+def in_graphite(sent: Sent, path: str) -> float | None:
+    """The last value in the file of a metric; None while there is none."""
+    file = sent.whisper / f"{path.replace('.', '/')}.wsp"
+    if not file.exists():
+        return None
+    fetch = program("graphite-carbon", "/usr/bin/whisper-fetch")
+    done = subprocess.run(
+        [fetch, "--json", "--drop=nulls", file],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    values: list[float] = json.loads(done.stdout)["values"]
+    return values[-1] if values else None
+
+
+def test_graphite(sent: Sent) -> None:
+    """icinga2.HOST.services.SERVICE.COMMAND.perfdata.LABEL.value, and .warn .crit .min .max where printed."""
+    for (service, label), numbers in printed(sent).items():
+        for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers):
+            path = f"{PREFIX}.{service}.{service}.perfdata.{label}.{kind}"
+            if number is None:
+                assert not (sent.whisper / f"{path.replace('.', '/')}.wsp").exists(), path
+            else:
+                assert wait_for(
+                    lambda: [in_graphite(sent, path)] if in_graphite(sent, path) is not None else None, path
+                ) == [number]
+
+
+def test_graphs_draw_what_arrives(sent: Sent) -> None:
+    """Each curve of the shipped template is a metric that exists; each service has a graph."""
+    templates = configparser.RawConfigParser()
+    templates.optionxform = str  # type: ignore[method-assign,assignment]
+    templates.read(CONTRIB / "graphs/tcp-headroom.ini")
+    graphs = {section.rpartition(".")[0] for section in templates.sections()}
+    services = {graph: templates[f"{graph}.graph"]["check_command"].strip('"') for graph in graphs}
+    assert set(services.values()) == set(SERVICES)
+    known = {
+        f"{service}.{label}.{kind}"
+        for (service, label), numbers in printed(sent).items()
+        for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers)
+        if number is not None
+    }
+    for graph in graphs:
+        curves = templates[f"{graph}.metrics_filters"]
+        assert set(curves) == set(templates[f"{graph}.functions"])
+        for path in curves.values():
+            label = path.strip('"').removeprefix("$service_name_template$.perfdata.")
+            assert f"{services[graph]}.{label}" in known
+
+
+def test_opentsdb(sent: Sent) -> None:
+    """put icinga.service.SERVICE.LABEL TIME VALUE host=HOST ..., and the levels as metrics of their own."""
+    expected = {}
+    for (service, label), numbers in printed(sent).items():
+        for suffix, number in zip(("", "_warn", "_crit", "_min", "_max"), numbers):
+            if number is not None:
+                expected[f"icinga.service.{service}.{label}{suffix}"] = number
+    found: dict[str, float] = {}
+
+    def complete() -> bool:
+        for line in list(sent.lines):
+            _put, name, _time, value, *tags = line.split()
+            assert "host=here" in tags
+            found[name] = float(value)
+        return set(expected) <= set(found)
+
+    wait_for(complete, "every metric has arrived")
+    assert {name: value for name, value in found.items() if name in expected} == expected
+    extra = {name.rpartition(".")[2] for name in set(found) - set(expected)}
+    assert extra <= OF_ICINGA2
+
+
+OF_ICINGA2 = {
+    "acknowledgement", "current_attempt", "downtime_depth", "execution_time", "latency", "max_check_attempts",
+    "reachable", "state", "state_type",
+}  # fmt: skip
+"""Last part of the metrics that Icinga 2 sends of every service by itself."""

@@ -1,0 +1,1 @@
+"""What tests share: hosts whose state a test chooses, writers of logs, the monitoring servers' own programs."""

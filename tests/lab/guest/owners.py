@@ -14,7 +14,7 @@ from . import checks, kernel, sockets
 from .checks import OK, expect
 from .table import scenario
 
-MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*.ko")))
+MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*_diag.ko")))
 """What the kernel needs to list its TCP sockets; none if it came without."""
 
 COMMANDS: tuple[tuple[str, ...], ...] = (("check_tcp_orphans", "--no-state"), ("check_tcp_mem",))

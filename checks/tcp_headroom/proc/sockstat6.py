@@ -1,0 +1,31 @@
+"""``/proc/net/sockstat6``: how many IPv6 sockets this network namespace has in the kernel's tables.
+
+A line ``TCP6: inuse N`` (net/ipv6/proc.c, ``sockstat6_seq_show``). There is no such file without IPv6.
+"""
+
+from __future__ import annotations
+
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading
+
+FILE = "net/sockstat6"
+
+
+def read(root: str) -> int:
+    """``inuse`` below ``root``; 0 without IPv6. Raises ``Blind``."""
+    try:
+        return parse(reading.read(root, FILE))
+    except reading.Missing:
+        return 0
+
+
+def parse(text: str) -> int:
+    """``inuse`` of the ``TCP6:`` line. Raises ``Blind`` if there is none."""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:2] == ["TCP6:", "inuse"] and len(words) > 2:
+            try:
+                return max(0, reading.integer(words[2]))
+            except ValueError:
+                break
+    raise Blind(f"{FILE} has no TCP6 line with inuse")

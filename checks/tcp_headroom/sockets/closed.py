@@ -1,0 +1,171 @@
+"""Sockets that are closed, and not let go: who keeps the descriptors of them; for ``-v`` only.
+
+A socket that its peer has reset, or that has timed out, is in state CLOSE and in no
+table of the kernel, so neither ``ss`` nor ``/proc/net/tcp`` shows it. As long as its
+program keeps the descriptor, what waits in its queues stays charged to TCP, and it is
+counted in ``alloc`` of sockstat. Its descriptor tells what it is: ``sockfs`` answers
+``system.sockprotoname`` (``sockfs_xattr_get``, net/socket.c) with the name of the protocol,
+``TCP`` or ``TCPv6``, as ``lsof`` prints it.
+
+A descriptor of such a protocol in a process of this network namespace is proof if it
+was there before sock_diag listed the sockets, is not in that list, and is still there
+after it. A socket that was never connected is in the same state, so a few prove nothing.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import time
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.proc import reading
+from tcp_headroom.sockets import sock_diag
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROC = "/proc"
+"""Never another tree: the sockets are this machine's."""
+
+FEW = 10
+"""So many sockets may be in no list on any host: made and not connected yet, or of another moment."""
+
+NAMES = 3
+"""Processes that are named."""
+
+DESCRIPTORS = 200_000
+"""Descriptors looked at."""
+
+SOCKETS = 50_000
+"""TCP sockets remembered until the kernel has listed its own."""
+
+PROTOCOLS = (b"TCP", b"TCPv6")
+
+LISTED = (*range(sock_diag.ESTABLISHED, sock_diag.TIME_WAIT), *range(sock_diag.CLOSE_WAIT, sock_diag.CLOSING + 1))
+"""All states that are in a list."""
+
+EXPLANATION = (
+    "reset, timed out or ended, while their program keeps the descriptor. They keep their memory; ss does not show them, "
+    "lsof does (protocol: TCP)"
+)
+
+Place = tuple[str, str]
+"""Process and descriptor."""
+
+
+def unlisted(alloc: int, listed: int) -> str:
+    """The sentence for ``alloc`` sockets of the machine of which no more than ``listed`` are in a list here; or empty."""
+    missing = alloc - listed
+    if missing < FEW:
+        return ""
+    return (
+        f"{missing} of the {alloc} TCP sockets of this machine are in no list here: they are in other network namespaces "
+        f"(containers), or closed: {EXPLANATION}"
+    )
+
+
+def lines(patience: float) -> Iterator[str]:
+    """Lines that say which processes keep closed sockets, within ``patience`` seconds; raises nothing of its own."""
+    search = _Search(time.monotonic() + patience)
+    try:
+        found = search.closed()
+    except Blind as reason:
+        yield f"not shown, closed sockets: {reason}"
+        return
+    counts: dict[str, int] = {}
+    for pid, _descriptor in found.values():
+        counts[pid] = counts.get(pid, 0) + 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], int(item[0])))
+    if len(found) >= FEW:
+        named = ", ".join(
+            f"{_name(pid)} keeps {wording.count(number, 'closed socket')}" for pid, number in ranked[:NAMES]
+        )
+        if ranked[NAMES:]:
+            rest = sum(number for _pid, number in ranked[NAMES:])
+            named += f", others {rest}"
+        yield f"{named}: {EXPLANATION}"
+    if search.trouble:
+        yield f"not shown, {'further ' if len(found) >= FEW else ''}closed sockets: {search.trouble}"
+
+
+class _Search:
+    """Looks for the descriptors, then has the kernel list the sockets, then looks whether the descriptors are still there."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.trouble = ""
+        """Why not every process could be looked into; empty if they could."""
+
+    def closed(self) -> dict[int, Place]:
+        """One descriptor of each closed socket, by inode. Raises ``Blind`` if nothing can be proven."""
+        found = self._descriptors()
+        if len(found) < FEW:
+            return {}
+        for family in (_socket.AF_INET, _socket.AF_INET6):
+            for sockets in sock_diag.dump(family, LISTED, self.deadline):
+                for _state, _timer, _here, _there, _address, inode, _attribute in sockets:
+                    found.pop(inode, None)
+        return {inode: place for inode, place in found.items() if _inode(*place) == inode}
+
+    def _descriptors(self) -> dict[int, Place]:
+        """A descriptor of each TCP socket of the processes in this network namespace, by inode."""
+        found: dict[int, Place] = {}
+        unreadable = left = 0
+        try:
+            pids = list(filter(str.isdigit, os.listdir(PROC)))
+            here = os.readlink(f"{PROC}/self/ns/net")
+        except OSError as error:
+            raise Blind(f"cannot read {PROC}: {wording.failure(error)}") from None
+        left = DESCRIPTORS
+        for pid in pids:
+            try:
+                if os.readlink(f"{PROC}/{pid}/ns/net") != here:
+                    continue
+                descriptors = os.listdir(f"{PROC}/{pid}/fd")
+                for descriptor in descriptors:
+                    if time.monotonic() > self.deadline:
+                        self.trouble = "the time was too short; allow more with -t"
+                        return found
+                    left -= 1
+                    if not left or len(found) > SOCKETS:
+                        self.trouble = f"there are more than {DESCRIPTORS} descriptors, or {SOCKETS} TCP sockets"
+                        return found
+                    inode = _inode(pid, descriptor)
+                    if inode and inode not in found and _protocol(pid, descriptor) in PROTOCOLS:
+                        found[inode] = pid, descriptor
+            except PermissionError:
+                unreadable += 1
+            except OSError:  # It has ended.
+                continue
+        if unreadable:
+            self.trouble = f"{unreadable} of the processes cannot be read by this user; root or CAP_SYS_PTRACE can"
+        return found
+
+
+def _inode(pid: str, descriptor: str) -> int:
+    """Of the socket that a descriptor is; 0 if it is none. Raises ``PermissionError``."""
+    try:
+        link = os.readlink(f"{PROC}/{pid}/fd/{descriptor}")
+    except PermissionError:
+        raise
+    except OSError:  # Closed in between.
+        return 0
+    inode = link[len("socket:[") : -1]
+    return int(inode) if link.startswith("socket:[") and inode.isascii() and inode.isdigit() else 0
+
+
+def _protocol(pid: str, descriptor: str) -> bytes:
+    try:
+        return os.getxattr(f"{PROC}/{pid}/fd/{descriptor}", "system.sockprotoname").rstrip(b"\0")
+    except OSError:
+        return b""
+
+
+def _name(pid: str) -> str:
+    try:
+        return f"{wording.clean(reading.read(PROC, f'{pid}/comm'), 20)}[{pid}]"
+    except Blind:
+        return f"process {pid}"

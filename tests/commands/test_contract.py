@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcp_headroom import __version__, wording
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options
 from tcp_headroom.proc import reading
 from workbench.command import COMMANDS, FIXTURES, Output, Run
 
@@ -221,20 +221,20 @@ def test_ranges_round_trip(low: str, high: str, form: str) -> None:
     text = form.format(low, high)
     if form in ("{0}", "@{0}") and float(low) < 0:
         with pytest.raises(Exception, match="must not be greater"):
-            plugin.plain_range(text)
+            options.plain_range(text)
         return
-    parsed = plugin.plain_range(text)
+    parsed = options.plain_range(text)
     assert nagiosplugin.Range(str(parsed)) == parsed
-    assert parsed == plugin.percent_range("%".join(re.split(r"(?<=[0-9])(?=:|$)", text)))
+    assert parsed == options.percent_range("%".join(re.split(r"(?<=[0-9])(?=:|$)", text)))
     assert re.fullmatch(r"@?[-~0-9.:]*", str(parsed))
 
 
 def test_a_level_has_one_meaning() -> None:
-    assert plugin.upper_bound(plugin.plain_range("80")) == 80
-    assert plugin.upper_bound(plugin.plain_range("0:80.5")) == 80.5
-    assert plugin.upper_bound(None) is None
+    assert options.upper_bound(options.plain_range("80")) == 80
+    assert options.upper_bound(options.plain_range("0:80.5")) == 80.5
+    assert options.upper_bound(None) is None
     for text in ("10:", "~:10", "10:20", "@10"):
-        assert plugin.upper_bound(plugin.plain_range(text)) is None
+        assert options.upper_bound(options.plain_range(text)) is None
 
 
 def test_paths_leave_room_for_the_reason() -> None:

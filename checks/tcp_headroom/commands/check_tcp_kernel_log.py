@@ -19,7 +19,7 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.log import choice, messages, views
 from tcp_headroom.memory import abort_growth, log_history, state
 from tcp_headroom.proc import clock, netstat
@@ -46,9 +46,9 @@ LABELS = {
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def build_parser() -> plugin.Parser:
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_kernel_log",
         "Counts the kernel's messages about exhausted TCP socket memory within a lookback window.",
         percent=False,
@@ -75,7 +75,7 @@ def build_parser() -> plugin.Parser:
         "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
         help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
     )  # fmt: skip
-    state.add_options(parser)
+    options.add_state(parser)
     return parser
 
 
@@ -94,7 +94,7 @@ def percentage(text: str) -> float:
     return float(text.rstrip("%"))
 
 
-def request(parser: plugin.Parser, arguments: argparse.Namespace) -> choice.Request:
+def request(parser: options.Parser, arguments: argparse.Namespace) -> choice.Request:
     """The sources asked for; a usage error if two kinds are, or one that contradicts --source."""
     named = {
         "kmsg": arguments.kmsg is not None,
@@ -115,16 +115,15 @@ def request(parser: plugin.Parser, arguments: argparse.Namespace) -> choice.Requ
     return choice.Request(source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host)
 
 
-class KernelLog(nagiosplugin.Resource):
+class KernelLog(plugin.Host):
     """What the log, the counter and earlier runs say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace, asked: choice.Request) -> None:
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.asked = asked
         lookback: tuple[str, int] = arguments.lookback
         self.lookback, self.seconds = lookback
         self.min_coverage: float = arguments.min_coverage
-        self.arguments = arguments
         self.path: str | None = None
         self.patience = arguments.timeout / 4
         self.clock = clock.read(self.root)
@@ -189,14 +188,9 @@ class KernelLog(nagiosplugin.Resource):
         return max(0, sum(span.count for span in self.growth) - logged)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        try:
-            value = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
+        yield from self.count({"aborts_on_memory": netstat.ABORTS}, f"{netstat.FILE} has no")
+        for value in self.counters.values():
             self.sample = abort_growth.Sample(self.clock.boot, netstat.namespace(self.root), self.clock.boottime, value)
-            yield nagiosplugin.Metric("aborts_on_memory", value, "c", context="gauge")
-        except KeyError:
-            self.notes.append(f"left out, aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
-        except Blind as reason:
-            self.notes.append(f"left out, aborts_on_memory: {reason}")
         try:
             self.look()
         except nagiosplugin.Timeout as limit:
@@ -238,12 +232,8 @@ class KernelLog(nagiosplugin.Resource):
         self.notes += found.notes
 
 
-class Hits(plugin.Gauge):
+class Hits(plugin.Judged):
     """Judges a number of hits by ranges."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         return nagiosplugin.Result(plugin.judge(metric, *self.limits).state, None, metric)
@@ -344,6 +334,7 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             yield resets(seen)
         if not seen.comparable:
             yield "the counter is not compared with this log, which may be that of another host"
+    yield from seen.gaps()
     yield from seen.notes
 
 
@@ -379,7 +370,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         NAME,
         arguments,
         seen,
-        plugin.Gauge("gauge"),
         Hits("hits", arguments.warning or none, arguments.critical),
         Hits("memory_hits", None, None if arguments.critical else none),
         Unexplained("unexplained"),

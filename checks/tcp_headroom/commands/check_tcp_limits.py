@@ -15,7 +15,7 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
 from tcp_headroom.limits.advice import SHORT, commands, listed, next_steps, where
 from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, ORPHAN_BYTES, SAFETY, Review
@@ -43,9 +43,9 @@ COUNTS = {MAX_ORPHANS: 1, MEM: 3}
 """How many numbers each has."""
 
 
-def build_parser() -> plugin.Parser:
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_limits",
         "Judges tcp_max_orphans and tcp_mem themselves: by the defaults of the kernel, by the peak of orphans, and by "
         "what a reboot would set.",
@@ -58,19 +58,16 @@ def build_parser() -> plugin.Parser:
         "but with another --procfs than /proc there is none",
     )  # fmt: skip
     parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
-    orphan_peak.add_option(parser)
-    state.add_options(parser)
+    options.add_peak_days(parser)
+    options.add_state(parser)
     return parser
 
 
-class Limits(nagiosplugin.Resource):
+class Limits(plugin.Host):
     """Reads everything; what could not be read is None in the review."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
-        self.unseen: list[str] = []
-        """What the verdict would need, and why it is not there."""
+        super().__init__(arguments)
         self.doubt = ""
         """Why what a reboot sets may be another value than the one that was read."""
         self.notes: list[str] = []
@@ -86,11 +83,11 @@ class Limits(nagiosplugin.Resource):
         # Without a limit there is nothing to hold against the rest.
         if limit is not None or levels is not None:
             if defaults.memory.known is None:
-                self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
+                self.unseen.append(Blind(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}"))
             else:
                 self.notes += defaults.reasons
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
-                    self.unseen.append("the defaults of so old a kernel are not all known")
+                    self.unseen.append(Blind("the defaults of so old a kernel are not all known"))
             peak, settings = self.read_peak(), self.read_settings()
         self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
         self.findings = findings(self.review)
@@ -107,22 +104,16 @@ class Limits(nagiosplugin.Resource):
                 self.notes.append(f"also wrong: {text}")
                 self.findings[name] = (kind, MORE if name == worst[kept] else "")
         elif self.unseen:
-            kept = fitting(self.unseen, room)
+            kept = fitting(list(map(str, self.unseen)), room)
             self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
-            self.unseen[kept:] = [MORE] if self.unseen[kept:] else []
+            self.unseen[kept:] = [Blind(MORE)] if self.unseen[kept:] else []
 
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
-        limit = levels = None
-        try:
-            limit = tcp_max_orphans.read(self.root, None)
-        except Blind as reason:
-            self.unseen.append(str(reason))
-        try:
-            levels = tcp_mem.read(self.root, None)
-        except Blind as reason:
-            # What hides both is said once.
-            if not (self.unseen and isinstance(reason, sysctl.Hidden)):
-                self.unseen.append(str(reason))
+        limit = self.needed(lambda: tcp_max_orphans.read(self.root, None))
+        levels = self.needed(lambda: tcp_mem.read(self.root, None))
+        # What hides both is said once.
+        if len(self.unseen) > 1 and isinstance(self.unseen[-1], sysctl.Hidden):
+            self.unseen.pop()
         return limit, levels
 
     def read_peak(self) -> orphan_peak.Peak | None:
@@ -147,8 +138,10 @@ class Limits(nagiosplugin.Resource):
             return None
         if root is None and self.root != "/proc":
             self.unseen.append(
-                "what a reboot sets is not known for another --procfs; name the root it belongs to with "
-                "--sysctl-root DIR, or do without by --no-drift"
+                Blind(
+                    "what a reboot sets is not known for another --procfs; name the root it belongs to with "
+                    "--sysctl-root DIR, or do without by --no-drift"
+                )
             )
             return None
         from tcp_headroom.boot import sysctl_files
@@ -156,7 +149,7 @@ class Limits(nagiosplugin.Resource):
         try:
             found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:
-            self.unseen.append(f"what a reboot sets cannot be seen: {reason}; --no-drift does without")
+            self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason}; --no-drift does without"))
             return None
         self.notes += found.notes
         if found.blind:
@@ -165,7 +158,7 @@ class Limits(nagiosplugin.Resource):
             self.notes += (f"not certain, {doubt}" for doubt in more)
             rest = f"; {MORE}" if more else ""
             self.unseen.append(
-                f"what a reboot sets is not certain: {first}{rest}; mend that, or do without by --no-drift"
+                Blind(f"what a reboot sets is not certain: {first}{rest}; mend that, or do without by --no-drift")
             )
         return found.settings
 
@@ -174,7 +167,7 @@ class Limits(nagiosplugin.Resource):
         review = self.review
         if self.unseen and not self.findings:
             # Something found wrong is worth more than what could not be seen.
-            yield plugin.blind("; ".join(self.unseen))
+            yield plugin.blind("; ".join(map(str, self.unseen)))
         for name in self.findings:
             yield nagiosplugin.Metric(name, None, context="finding")
         if review.orphans_share is not None:
@@ -326,7 +319,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         NAME,
         arguments,
         seen,
-        plugin.Gauge("gauge"),
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps),

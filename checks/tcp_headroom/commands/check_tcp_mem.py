@@ -16,10 +16,9 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_mem
-from tcp_headroom.memory import state
-from tcp_headroom.proc import netstat, protocols, reading, sockstat
+from tcp_headroom.proc import protocols, reading, sockstat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +46,9 @@ COUNTERS = {
 """Perfdata label: TcpExt counter, and what it counts in this network namespace."""
 
 
-def build_parser() -> plugin.Parser:
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_mem",
         "Compares the memory held by all TCP sockets of this machine with the levels in tcp_mem.",
         percent=True,
@@ -64,8 +63,8 @@ def build_parser() -> plugin.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
-    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
-    state.add_options(parser)
+    options.add_no_owners(parser, "memory")
+    options.add_state(parser)
     return parser
 
 
@@ -82,22 +81,17 @@ def levels(text: str) -> tcp_mem.TcpMem:
     return tcp_mem.TcpMem(low, pressure, high)
 
 
-class Memory(nagiosplugin.Resource):
+class Memory(plugin.Host):
     """What the files say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.override: tcp_mem.TcpMem | None = arguments.tcp_mem
-        # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.levels: tcp_mem.TcpMem | None = self.override
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
         self.pressure: bool | None = None
-        self.counters: dict[str, int] = {}
-        self.left_out: list[str] = []
 
     @property
     def pages(self) -> int | None:
@@ -118,15 +112,10 @@ class Memory(nagiosplugin.Resource):
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         yield from self.enrichment()
-        try:
-            self.mem = sockstat.read(self.root).mem
-        except Blind as reason:
-            yield plugin.blind(reason)
-        try:
-            if self.levels is None:
-                self.levels = tcp_mem.read(self.root)
-        except Blind as reason:
-            yield plugin.blind(reason)
+        self.mem = self.needed(lambda: sockstat.read(self.root).mem)
+        if self.levels is None:
+            self.levels = self.needed(lambda: tcp_mem.read(self.root))
+        yield from self.blinds()
         top = self.levels.max if self.levels and self.levels.max >= 0 else None
         if self.pages is not None:
             yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context="pages")
@@ -145,25 +134,11 @@ class Memory(nagiosplugin.Resource):
             yield nagiosplugin.Metric("under_pressure", int(self.pressure), min=0, max=1, context="pressure")
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
-        try:
-            counters = netstat.read(self.root, [name for name, _meaning in COUNTERS.values()])
-        except Blind as reason:
-            self.left_out.append(f"{', '.join(COUNTERS)}: {reason}")
-            return
-        for label, (name, _meaning) in COUNTERS.items():
-            if name in counters:
-                self.counters[label] = counters[name]
-                yield nagiosplugin.Metric(label, counters[name], "c", context="gauge")
-            else:
-                self.left_out.append(f"{label}: this kernel has no {name}")
+        yield from self.count({label: name for label, (name, _meaning) in COUNTERS.items()}, "this kernel has no")
 
 
-class Pages(plugin.Gauge):
+class Pages(plugin.Judged):
     """Judges the default WARNING, usage above the pressure level; prints both levels in pages."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Memory)
@@ -176,7 +151,7 @@ class Pages(plugin.Gauge):
         assert isinstance(resource, Memory)
         self.warning = self.critical = None
         if resource.levels is not None:
-            bounds = [plugin.upper_bound(limits) for limits in self.limits]
+            bounds = [options.upper_bound(limits) for limits in self.limits]
             counts = [None if bound is None else int(bound * resource.levels.max // 100) for bound in bounds]
             self.warning, self.critical = counts
             if self.limits[0] is None:
@@ -186,12 +161,8 @@ class Pages(plugin.Gauge):
         return super().performance(metric, resource)
 
 
-class Usage(plugin.Gauge):
+class Usage(plugin.Judged):
     """Judges the share of the maximum by -w, by -c, and by the default of -c; prints those given."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         warning, critical = self.limits
@@ -262,12 +233,11 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    if seen.patience:
+    if seen.lookup_seconds:
         from tcp_headroom.sockets import owners
 
-        yield from owners.of_memory(seen.bytes, seen.patience)
-    for reason in seen.left_out:
-        yield f"left out, {reason}"
+        yield from owners.of_memory(seen.bytes, seen.lookup_seconds)
+    yield from seen.gaps()
 
 
 def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
@@ -294,7 +264,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         NAME,
         arguments,
         seen,
-        plugin.Gauge("gauge"),
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),

@@ -8,7 +8,6 @@ one is reset.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import time
 
@@ -16,13 +15,14 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_max_orphans
 from tcp_headroom.memory import orphan_peak, state
-from tcp_headroom.proc import netstat, reading, sockstat, sysctl
+from tcp_headroom.proc import netstat, sockstat, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Sequence
 
 NAME = "TCP ORPHANS"
@@ -34,9 +34,9 @@ NEXT_STEPS = {
 }
 
 
-def build_parser() -> plugin.Parser:
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_orphans",
         "Compares the orphaned TCP sockets of this machine with tcp_max_orphans, and with the half "
         "and the quarter of it where the kernel begins to reset penalised ones.",
@@ -46,39 +46,23 @@ def build_parser() -> plugin.Parser:
     parser.add_argument(
         "--max-orphans",
         metavar="N",
-        type=limit,
+        type=options.whole(most=2**63 - 1),
         help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
-    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the orphans")
-    orphan_peak.add_option(parser)
-    state.add_options(parser)
+    options.add_no_owners(parser, "orphans")
+    options.add_peak_days(parser)
+    options.add_state(parser)
     return parser
 
 
-def limit(text: str) -> int:
-    """An option's type: a limit from 1 on."""
-    try:
-        value = reading.integer(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a whole number from 1 on")
-    return value
-
-
-class Orphans(nagiosplugin.Resource):
+class Orphans(plugin.Host):
     """What the three files say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.override: int | None = arguments.max_orphans
-        # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.orphans: int | None = None
         self.limit: int | None = self.override
-        self.aborts: int | None = None
-        self.left_out: list[str] = []
         self.state = ""
         """The directory of the state, where it can be used."""
 
@@ -117,23 +101,13 @@ class Orphans(nagiosplugin.Resource):
             return None
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        try:
-            self.aborts = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
-            yield nagiosplugin.Metric("aborts_on_memory", self.aborts, "c", context="gauge")
-        except KeyError:
-            self.left_out.append(f"aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
-        except Blind as reason:
-            self.left_out.append(f"aborts_on_memory: {reason}")
-        try:
-            self.orphans = sockstat.read(self.root).orphans
+        yield from self.count({"aborts_on_memory": netstat.ABORTS}, f"{netstat.FILE} has no")
+        self.orphans = self.needed(lambda: sockstat.read(self.root).orphans)
+        if self.orphans is not None:
             self.remember(self.orphans)
-        except Blind as reason:
-            yield plugin.blind(reason)
-        try:
-            if self.limit is None:
-                self.limit = tcp_max_orphans.read(self.root)
-        except Blind as reason:
-            yield plugin.blind(reason)
+        if self.limit is None:
+            self.limit = self.needed(lambda: tcp_max_orphans.read(self.root))
+        yield from self.blinds()
         if self.orphans is not None:
             top = self.limit if self.limit and self.limit > 0 else None
             yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="gauge")
@@ -145,12 +119,8 @@ class Orphans(nagiosplugin.Resource):
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
 
 
-class Usage(plugin.Gauge):
+class Usage(plugin.Judged):
     """Judges the share of the limit by -w and -c, and says what the margins passed mean."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range, critical: nagiosplugin.Range) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Orphans)
@@ -200,21 +170,20 @@ def explanation(seen: Orphans) -> Iterator[str]:
         "Orphans are sockets their program has closed while data or the goodbye is still under way; "
         "they are counted for the whole machine, all containers included. TIME_WAIT sockets are not among them."
     )
-    if seen.aborts is not None:
+    for aborts in seen.counters.values():
         yield (
-            f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it "
+            f"TCPAbortOnMemory is {aborts}: so many orphans of this network namespace were reset since it "
             "began, for this limit or for tcp_mem."
         )
-    if seen.patience:
+    if seen.lookup_seconds:
         from tcp_headroom.sockets import owners
 
-        yield from owners.of_orphans(seen.orphans, seen.patience)
+        yield from owners.of_orphans(seen.orphans, seen.lookup_seconds)
     peak = seen.peak
     if peak:
         span = wording.count(seen.arguments.peak_days, "day")
         yield f"The peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
-    for reason in seen.left_out:
-        yield f"left out, {reason}"
+    yield from seen.gaps()
 
 
 def conclusion(seen: Orphans, alarm: bool, stop: Blind | None) -> str:
@@ -236,7 +205,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         NAME,
         arguments,
         seen,
-        plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -1,111 +1,81 @@
-"""What every command does alike: options, thresholds, perfdata, output, exit codes.
+"""What every command does alike: reading, judging, perfdata, output, exit codes.
 
-A command builds its parser with ``parser``, describes itself as a ``Resource``
-that yields metrics, ``Context`` classes that judge them and a ``Wording``, and
-hands all to ``run`` under ``guarded``. Rules of the monitoring servers are kept
-here: help, version and usage errors go to standard output and exit 3
-(Monitoring Plugins guidelines), standard error stays empty (Icinga 2 reads it as
+A command builds its parser with ``options``, describes itself as a ``Host`` that
+yields metrics, ``Context`` classes that judge them and a ``Wording``, and hands all
+to ``run`` under ``guarded``. Standard error stays empty (Icinga 2 reads it as
 output), a traceback is for ``-vvv`` only.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import re
 import signal
 import sys
 
 import nagiosplugin
 
-from tcp_headroom import __version__, wording
+from tcp_headroom import wording
 from tcp_headroom.blind import Blind
+from tcp_headroom.commands.options import UNKNOWN
+from tcp_headroom.proc import netstat
 
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import NoReturn
+    import argparse
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import NoReturn, TypeVar
 
-UNKNOWN = 3
-
-_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?"
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that keeps to the exit code of plugins, 3, and to standard output."""
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        if message:
-            print(message.rstrip("\n"))
-        sys.exit(UNKNOWN)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(UNKNOWN, f"{self.prog} UNKNOWN - {wording.clean(message)}; see {self.prog} --help")
+    Value = TypeVar("Value")
 
 
-def parser(command: str, description: str, percent: bool, default: tuple[str, str]) -> Parser:
-    """The parser of ``command`` with the options that all commands share.
+class Host(nagiosplugin.Resource):
+    """The host that a command reads below ``--procfs``, and why a part of it is not there."""
 
-    ``percent``: whether a number in a range may end in ``%``. ``default``: what
-    stands in the help as the default of -w and of -c, in words.
-    """
-    # A fixed width is the same in every terminal, and spares asking for it with every option.
-    formatter = functools.partial(argparse.HelpFormatter, width=80)
-    made = Parser(prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False)
-    kind = percent_range if percent else plain_range
-    made.add_argument(
-        "-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}"
-    )
-    made.add_argument(
-        "-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}"
-    )
-    made.add_argument(
-        "-t",
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=8,
-        help="give up, as UNKNOWN, after this time; default: 8",
-    )
-    made.add_argument("-v", "--verbose", action="count", default=0, help="explain the result; up to three times")
-    made.add_argument("-V", "--version", action="version", version=f"{command} {__version__}", help="print the version")
-    made.add_argument("-h", "--help", action="help", help="print this text")
-    made.add_argument("--procfs", metavar="DIR", default="/proc", help="the /proc tree to read; default: /proc")
-    return made
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.unseen: list[Blind] = []
+        """Why something that the verdict needs could not be read."""
+        self.left_out: list[str] = []
+        """Perfdata or lines that could not be read, and why."""
+        self.counters: dict[str, int] = {}
+        """TcpExt counters by perfdata label."""
 
+    @property
+    def lookup_seconds(self) -> float:
+        """Seconds for looking up owners; 0 for not at all."""
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        return 0 if self.arguments.no_owners or self.root != "/proc" else self.arguments.timeout / 4
 
-def plain_range(text: str) -> nagiosplugin.Range:
-    """An option's type: a range of the Monitoring Plugins guidelines, in plain decimal numbers."""
-    return _range(text, _NUMBER)
+    def needed(self, read: Callable[[], Value]) -> Value | None:
+        """What the verdict needs; without it the check is UNKNOWN."""
+        try:
+            return read()
+        except Blind as reason:
+            self.unseen.append(reason)
+            return None
 
+    def blinds(self) -> Iterator[nagiosplugin.Metric]:
+        """The metrics that ``Sightless`` turns into UNKNOWN."""
+        return map(blind, self.unseen)
 
-def percent_range(text: str) -> nagiosplugin.Range:
-    """The same, where a number may carry the unit it has anyway: ``25%``."""
-    return _range(text, _NUMBER + "%?")
+    def count(self, wanted: dict[str, str], missing: str) -> Generator[nagiosplugin.Metric, None, None]:
+        """Perfdata of the TcpExt counters ``wanted``, by label; ``missing`` is said of one that the file lacks."""
+        try:
+            found = netstat.read(self.root, wanted.values())
+        except Blind as reason:
+            self.left_out.append(f"{', '.join(wanted)}: {reason}")
+            return
+        for label, name in wanted.items():
+            if name in found:
+                self.counters[label] = found[name]
+                yield nagiosplugin.Metric(label, found[name], "c", context="gauge")
+            else:
+                self.left_out.append(f"{label}: {missing} {name}")
 
-
-def _range(text: str, number: str) -> nagiosplugin.Range:
-    # nagiosplugin.Range alone also takes 1_000, digits of other scripts and 1.5e3.
-    if not re.fullmatch(rf"@?(?:{number}|(?:~|{number})?:(?:{number})?)", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a range; examples: 10 10: 10:20 @10:20")
-    try:
-        return nagiosplugin.Range(text.replace("%", ""))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a range: {error}") from None
-
-
-def seconds(text: str) -> int:
-    """An option's type: a whole number of seconds from 1 on."""
-    if not re.fullmatch("[0-9]{1,9}", text, re.ASCII) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a whole number of seconds from 1 on")
-    return int(text)
-
-
-def upper_bound(limits: nagiosplugin.Range | None) -> float | None:
-    """N of a range that is a plain number N, that is 0 to N; None of any other."""
-    if limits is None or limits.invert or limits.start != 0 or limits.end == float("inf"):
-        return None
-    return float(limits.end)
+    def gaps(self) -> Iterator[str]:
+        """The lines of ``-v`` on what could not be read."""
+        return (f"left out, {reason}" for reason in self.left_out)
 
 
 class Gauge(nagiosplugin.Context):
@@ -130,6 +100,14 @@ class Gauge(nagiosplugin.Context):
         levels = (None if level is None else str(level) for level in (self.warning, self.critical))
         value = wording.number(metric.value)
         return nagiosplugin.Performance(metric.name, value, metric.uom, *levels, *bounds)  # type: ignore[arg-type]
+
+
+class Judged(Gauge):
+    """A gauge with the ranges of -w and -c, which are also its levels in the perfdata."""
+
+    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
+        super().__init__(name, warning, critical)
+        self.limits = (warning, critical)
 
 
 def judge(
@@ -222,7 +200,7 @@ class Wording(nagiosplugin.Summary):
 def run(name: str, arguments: argparse.Namespace, *parts: object) -> NoReturn:
     """Run the check made of ``parts``, print it and exit with its state."""
     # A name set afterwards works with every version; the argument is new in 1.4.0.
-    check = nagiosplugin.Check(*parts, Sightless("blind"), Fault("fault"))  # type: ignore[arg-type]
+    check = nagiosplugin.Check(*parts, Gauge("gauge"), Sightless("blind"), Fault("fault"))  # type: ignore[arg-type]
     check.name = name
     check.main(arguments.verbose, arguments.timeout)
     raise AssertionError("nagiosplugin.Check.main does not return")

@@ -41,16 +41,6 @@ LIMIT = 4 << 20
 """Largest file read, in bytes; what the checks write stays far below."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options by which a command says where the state lives."""
-    parser.add_argument(
-        "--state-dir", metavar="DIR",
-        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
-        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
-    )  # fmt: skip
-    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
-
-
 def chosen(arguments: argparse.Namespace) -> str | None:
     """The directory these options mean; None: nothing shall be remembered. Raises ``Blind``."""
     if arguments.no_state or (arguments.state_dir is None and arguments.procfs != "/proc"):

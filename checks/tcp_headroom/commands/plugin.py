@@ -19,6 +19,9 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.commands.options import UNKNOWN
 from tcp_headroom.proc import netstat
 
+# One language for a whole line; and argparse does not import locale and look for translations at every start.
+argparse._ = str  # type: ignore[attr-defined]
+
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
 if TYPE_CHECKING:
     import argparse

@@ -26,38 +26,40 @@ if TYPE_CHECKING:
 
 NAME = "TCP MEM"
 
-_HOLDERS = (
-    "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem, "
-    "three page counts, if there is memory for it"
-)
+_HOLDERS = "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem"
 NEXT_STEPS = {
     "usage": _HOLDERS,
     "pages": _HOLDERS,
     "under_pressure": _HOLDERS,
-    "levels": "set net.ipv4.tcp_mem to three rising page counts",
+    "levels": "set tcp_mem in rising order",
 }
 
 COUNTERS = {
-    "memory_pressures": ("TCPMemoryPressures", "times TCP entered the pressure phase"),
-    "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds spent in it, added when it ends"),
-    "prune_called": ("PruneCalled", "receive queues squeezed, for this or for a small buffer of their own"),
-    "rcvq_drop": ("TCPRcvQDrop", "segments dropped because there was no memory to queue them"),
+    "memory_pressures": ("TCPMemoryPressures", "how often TCP came under memory pressure"),
+    "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds under memory pressure, added when it ends"),
+    "prune_called": ("PruneCalled", "how often a receive queue was made smaller, also for a small buffer of its own"),
+    "rcvq_drop": ("TCPRcvQDrop", "segments dropped for lack of memory"),
 }
 """Perfdata label: TcpExt counter, and what it counts in this network namespace."""
+
+EXAMPLES = """\
+  check_tcp_mem -w 50 -c 80
+  check_tcp_mem --tcp-mem 287832,383779,575664 -v    (in a container)"""
 
 
 def build_parser() -> options.Parser:
     """The command's options."""
     parser = options.parser(
         "check_tcp_mem",
-        "Compares the memory held by all TCP sockets of this machine with the levels in tcp_mem.",
+        "Compares the memory of all TCP sockets of this machine with the levels in\ntcp_mem.",
+        EXAMPLES,
         percent=True,
         default=(
-            "more pages than the pressure level of tcp_mem, or the kernel says it is under pressure",
-            f"{tcp_mem.NEAR_PERCENT}, of the maximum in tcp_mem in percent",
+            "above the pressure level of tcp_mem, or under memory pressure",
+            f"{tcp_mem.NEAR_PERCENT}, in percent of the maximum in tcp_mem",
         ),
     )
-    parser.add_argument(
+    parser.reading.add_argument(
         "--tcp-mem",
         metavar="MIN,PRESSURE,MAX",
         type=levels,
@@ -111,11 +113,11 @@ class Memory(plugin.Host):
         return 100 * self.bytes / (self.levels.max * self.page)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        yield from self.enrichment()
         self.mem = self.needed(lambda: sockstat.read(self.root).mem)
         if self.levels is None:
             self.levels = self.needed(lambda: tcp_mem.read(self.root))
         yield from self.blinds()
+        yield from self.enrichment()
         top = self.levels.max if self.levels and self.levels.max >= 0 else None
         if self.pages is not None:
             yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context="pages")
@@ -145,7 +147,10 @@ class Pages(plugin.Judged):
         above = resource.levels is not None and metric.value > resource.levels.pressure
         if self.limits[0] is not None or not above:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Warn, "above the pressure level, where TCP slows down", metric)
+        # Not said beside what is graver.
+        graver = resource.pressure or (resource.usage or 0) > tcp_mem.NEAR_PERCENT
+        text = None if graver else f"above the pressure level: {figure(resource)}"
+        return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 
     def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
         assert isinstance(resource, Memory)
@@ -165,17 +170,19 @@ class Usage(plugin.Judged):
     """Judges the share of the maximum by -w, by -c, and by the default of -c; prints those given."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        assert isinstance(resource, Memory)
         warning, critical = self.limits
-        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT)))
+        default = nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT))
+        result = plugin.judge(metric, warning, critical or default, figure(resource))
         if result.state == nagiosplugin.Ok:
             return result
         if metric.value > 100:
-            hint = "above the maximum: the kernel refuses memory, data is dropped and orphans are reset"
+            hint = "memory is refused"
         elif critical is None and result.state == nagiosplugin.Critical:
-            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which the kernel refuses memory"
+            hint = f"over {tcp_mem.NEAR_PERCENT} %, memory is refused at 100 %"
         else:
             return result
-        return nagiosplugin.Result(result.state, hint, metric)
+        return nagiosplugin.Result(result.state, f"{hint}: {figure(resource)}", metric)
 
 
 class Pressure(plugin.Gauge):
@@ -188,49 +195,58 @@ class Pressure(plugin.Gauge):
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         if not (self.judged and metric.value):
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Warn, "the kernel says TCP is under memory pressure now", metric)
+        assert isinstance(resource, Memory)
+        text = ": ".join(filter(None, ["under memory pressure", figure(resource)]))
+        return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 
 
-def facts(seen: Memory) -> str:
-    """The first sentence of the status line."""
+def figure(seen: Memory) -> str:
+    """How much memory TCP holds, of how much."""
     if seen.bytes is None:
         return ""
-    text = f"TCP holds {wording.size(seen.bytes)} ({wording.count(seen.pages or 0, 'page')})"
-    if seen.levels is None:
-        return text
-    source = "--tcp-mem" if seen.override else "tcp_mem"
-    if seen.usage is None:
-        return text
-    top = f"{wording.size(seen.levels.max * seen.page)} ({wording.count(seen.levels.max, 'page')})"
-    return f"{text}, {wording.percent(seen.usage)} of the {top} that {source} allows"
+    held = wording.size(seen.bytes)
+    if seen.levels is None or seen.usage is None:
+        return f"{held} of TCP memory in use"
+    top = wording.size(seen.levels.max * seen.page)
+    share = wording.percent(seen.usage)
+    return f"{held}, {share} of the {top} {'of --tcp-mem' if seen.override else 'allowed'}"
+
+
+def rest(seen: Memory) -> Iterator[str]:
+    """The margins to the two levels that matter."""
+    if seen.levels is None or seen.pages is None or seen.usage is None:
+        return
+    places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
+    yield ", ".join(
+        f"{wording.size(abs(level - seen.pages) * seen.page)} {'over' if seen.pages > level else 'below'} {name}"
+        for name, level in places
+    )
 
 
 def explanation(seen: Memory) -> Iterator[str]:
     """The further lines of ``-v``."""
+    if seen.pages is not None and seen.bytes is not None:
+        yield f"TCP holds {wording.count(seen.pages, 'page')}, {wording.size(seen.bytes)}"
     if seen.levels is not None:
         meanings = (
-            ("min", seen.levels.min, "below it TCP is never under pressure"),
+            ("min", seen.levels.min, "below it memory pressure ends"),
             (
                 "pressure",
                 seen.levels.pressure,
-                "above it windows stop growing and queues are squeezed, until usage is below min again",
+                "above it TCP slows down: windows stop growing, queues are made smaller",
             ),
-            (
-                "max",
-                seen.levels.max,
-                "above it memory is refused, data is dropped, and orphans with unsent data are reset",
-            ),
+            ("max", seen.levels.max, "above it memory is refused, data is dropped, orphans with unsent data are reset"),
         )
         for name, level, meaning in meanings:
-            place = "" if seen.pages is None else f"; usage is {'above' if seen.pages > level else 'not above'} it"
+            place = "" if seen.pages is None else f"; TCP is {'above' if seen.pages > level else 'not above'} it"
             yield f"{name}: {wording.count(level, 'page')}, {wording.size(max(0, level) * seen.page)}; {meaning}{place}"
+        yield from tcp_mem.disorder(seen.levels)
     yield (
-        f"One page has {seen.page} bytes; the kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}). "
-        "It is counted for the whole machine, all containers included, and not to the page: some MiB per CPU are kept "
-        "in reserve."
+        f"One page has {seen.page} bytes. The kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}), for "
+        "the whole machine, containers included. The number is not exact: each CPU holds some MiB in reserve."
     )
     if seen.pressure is not None:
-        yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
+        yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
     if seen.lookup_seconds:
@@ -241,7 +257,7 @@ def explanation(seen: Memory) -> Iterator[str]:
 
 
 def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
-    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    """The verdict; the parameters are those of ``plugin.Wording.conclusion``."""
     from tcp_headroom.verdict import conclusion as verdict  # for -v alone
 
     return verdict.conclusion(
@@ -263,9 +279,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(
+            functools.partial(figure, seen),
+            functools.partial(rest, seen),
+            functools.partial(explanation, seen),
+            NEXT_STEPS,
+            functools.partial(conclusion, seen),
+        ),
         seen,
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

@@ -20,13 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+# One language for a whole line; and argparse does not import locale and look for translations at every start.
+argparse._ = str  # type: ignore[attr-defined]
+
 UNKNOWN = 3
 
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?"
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that keeps to the exit code of plugins, 3, and to standard output."""
+    """A parser with the groups of ``--help`` that keeps to the exit code of plugins, 3, and to standard output."""
+
+    def __init__(self, command: str, description: str, examples: str) -> None:
+        # A fixed width is the same in every terminal, and spares asking for it with every option.
+        formatter = functools.partial(argparse.RawDescriptionHelpFormatter, width=80, max_help_position=26)
+        super().__init__(
+            prog=command, usage=f"{command} [option ...]", description=description, formatter_class=formatter,
+            epilog=f"examples:\n{examples}", add_help=False, allow_abbrev=False,
+        )  # fmt: skip
+        self.judging = self.add_argument_group("what to judge")
+        self.reading = self.add_argument_group("where to read")
+        self.memory = self.add_argument_group("memory between runs")
+        self.output = self.add_argument_group("output")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         if message:
@@ -34,37 +49,31 @@ class Parser(argparse.ArgumentParser):
         sys.exit(UNKNOWN)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(UNKNOWN, f"{self.prog} UNKNOWN - {wording.clean(message)}; see {self.prog} --help")
+        self.exit(UNKNOWN, f"{self.prog} UNKNOWN - {wording.clean(message, 160)}. Next: see {self.prog} --help")
 
 
-def parser(command: str, description: str, percent: bool, default: tuple[str, str]) -> Parser:
+def parser(command: str, description: str, examples: str, percent: bool, default: tuple[str, str]) -> Parser:
     """The parser of ``command`` with the options that all commands share.
 
-    ``percent``: whether a number in a range may end in ``%``. ``default``: what
-    stands in the help as the default of -w and of -c, in words.
+    ``description`` and ``examples`` are printed as they are. ``percent``: whether a number in a range may end in
+    ``%``. ``default``: what stands in the help as the default of -w and of -c, in words.
     """
-    # A fixed width is the same in every terminal, and spares asking for it with every option.
-    formatter = functools.partial(argparse.HelpFormatter, width=80)
-    made = Parser(prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False)
+    made = Parser(command, description, examples)
     kind = percent_range if percent else plain_range
-    made.add_argument(
-        "-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}"
+    for letter, name, standard in (("-w", "warning", default[0]), ("-c", "critical", default[1])):
+        made.judging.add_argument(
+            letter, f"--{name}", metavar="RANGE", type=kind, help=f"{name.upper()} outside RANGE; default: {standard}"
+        )
+    made.reading.add_argument("--procfs", metavar="DIR", default="/proc", help="read this /proc tree; default: /proc")
+    made.output.add_argument(
+        "-t", "--timeout", metavar="SECONDS", type=whole("of seconds"), default=8,
+        help="give up after this time and be UNKNOWN; default: 8",
+    )  # fmt: skip
+    made.output.add_argument("-v", "--verbose", action="count", default=0, help="explain the result; up to -vvv")
+    made.output.add_argument(
+        "-V", "--version", action="version", version=f"{command} {__version__}", help="print the version"
     )
-    made.add_argument(
-        "-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}"
-    )
-    made.add_argument(
-        "-t",
-        "--timeout",
-        metavar="SECONDS",
-        type=whole("of seconds"),
-        default=8,
-        help="give up, as UNKNOWN, after this time; default: 8",
-    )
-    made.add_argument("-v", "--verbose", action="count", default=0, help="explain the result; up to three times")
-    made.add_argument("-V", "--version", action="version", version=f"{command} {__version__}", help="print the version")
-    made.add_argument("-h", "--help", action="help", help="print this text")
-    made.add_argument("--procfs", metavar="DIR", default="/proc", help="the /proc tree to read; default: /proc")
+    made.output.add_argument("-h", "--help", action="help", help="print this help")
     return made
 
 
@@ -101,30 +110,27 @@ def whole(noun: str = "", most: int = 10**9 - 1) -> Callable[[str], int]:
     return parse
 
 
-def add_state(parser: argparse.ArgumentParser) -> None:
+def add_state(parser: Parser) -> None:
     """The options by which a command says where the state lives."""
-    parser.add_argument(
+    parser.memory.add_argument(
         "--state-dir", metavar="DIR",
-        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
-        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
+        help="keep the memory here; default: /var/lib/tcp-headroom if this user owns it, else .local/state/tcp-headroom "
+        "in the home; none by default with another --procfs",
     )  # fmt: skip
-    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
+    parser.memory.add_argument("--no-state", action="store_true", help="remember nothing between runs")
 
 
-def add_peak_days(parser: argparse.ArgumentParser) -> None:
+def add_peak_days(parser: Parser) -> None:
     """The option that says how long a peak counts."""
-    parser.add_argument(
-        "--peak-days",
-        metavar="N",
-        type=whole("of days", 3650),
-        default=14,
-        help="for how many days a peak counts; default: 14",
-    )
+    parser.memory.add_argument(
+        "--peak-days", metavar="N", type=whole("of days", 3650), default=14,
+        help="count the peak of the last N days; default: 14",
+    )  # fmt: skip
 
 
-def add_no_owners(parser: argparse.ArgumentParser, held: str) -> None:
+def add_no_owners(parser: Parser, held: str) -> None:
     """The option that spares the lookup of who holds ``held``."""
-    parser.add_argument("--no-owners", action="store_true", help=f"with -v, do not look up who holds the {held}")
+    parser.output.add_argument("--no-owners", action="store_true", help=f"with -v, do not look up who holds the {held}")
 
 
 def upper_bound(limits: nagiosplugin.Range | None) -> float | None:

@@ -227,7 +227,7 @@ def _left(deadline: float) -> float:
 
 
 def _gave_up() -> Incomplete:
-    return Incomplete("sock_diag: gave up, as the time for it was over; allow more with -t")
+    return Incomplete("sock_diag: the time was too short; allow more with -t")
 
 
 def _refused(code: int) -> Blind:

@@ -30,12 +30,11 @@ class Output(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The verdict of ``-v``: the last line, before the perfdata if there are any."""
-        lines = [line for line in self.lines if not line.startswith("| ")]
-        assert sum(line.startswith("Verdict: ") for line in lines) == 1
-        assert lines[-1].startswith("Verdict: ") and lines[-1].isprintable() and "|" not in lines[-1]
-        assert self.lines[-1] == lines[-1] or (self.lines[-2], self.lines[-1][:2]) == (lines[-1], "| ")
-        return lines[-1]
+        """The verdict of ``-v``: the first of the further lines."""
+        line = self.lines[1]
+        assert line.startswith("Verdict: ") and line.isprintable() and "|" not in line
+        assert sum(line.startswith("Verdict: ") for line in self.lines) == 1
+        return line
 
     @property
     def case(self) -> str:

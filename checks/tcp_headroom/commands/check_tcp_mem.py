@@ -18,7 +18,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_mem
-from tcp_headroom.proc import protocols, reading, sockstat
+from tcp_headroom.proc import protocols, reading, sockstat, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def build_parser() -> options.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    parser.reading.add_argument(
+        "--cgroupfs", metavar="DIR", help="with -v, read these cgroups; default: /sys/fs/cgroup"
+    )
     options.add_no_owners(parser, "memory")
     options.add_state(parser)
     return parser
@@ -93,6 +96,8 @@ class Memory(plugin.Host):
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
+        self.exempt = False
+        """Whether sockets made in this network namespace are not counted."""
         self.pressure: bool | None = None
 
     @property
@@ -113,6 +118,7 @@ class Memory(plugin.Host):
         return 100 * self.bytes / (self.levels.max * self.page)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
+        self.exempt = sysctl.bypasses(self.root)
         self.mem = self.needed(lambda: sockstat.read(self.root).mem)
         if self.levels is None:
             self.levels = self.needed(lambda: tcp_mem.read(self.root))
@@ -214,6 +220,8 @@ def figure(seen: Memory) -> str:
 
 def rest(seen: Memory) -> Iterator[str]:
     """The margins to the two levels that matter."""
+    if seen.exempt:
+        yield f"not counted: sockets that {sysctl.BYPASS} exempts"
     if seen.levels is None or seen.pages is None or seen.usage is None:
         return
     places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
@@ -249,10 +257,9 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    if seen.lookup_seconds:
-        from tcp_headroom.sockets import owners
+    from tcp_headroom.commands import holders  # for -v alone
 
-        yield from owners.of_memory(seen.bytes, seen.lookup_seconds)
+    yield from holders.lines(seen.arguments, seen.bytes)
     yield from seen.gaps()
 
 
@@ -266,6 +273,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        cgroupfs=seen.arguments.cgroupfs,
         alarm=alarm,
         stop=stop,
     )

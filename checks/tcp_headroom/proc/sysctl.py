@@ -19,7 +19,7 @@ from tcp_headroom.proc import reading
 MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
 MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
-BYPASS = "sys/net/core/bypass_prot_mem"
+BYPASS = "net.core.bypass_prot_mem"
 LOCAL_PORTS = "sys/net/ipv4/ip_local_port_range"
 
 
@@ -87,6 +87,6 @@ def bypasses(root: str) -> bool:
     children with it (``sk_alloc``, net/core/sock.c), and keeps it; it counts for its cgroup alone.
     """
     try:
-        return reading.read(root, BYPASS).strip() not in ("", "0")
+        return reading.read(root, f"sys/{BYPASS.replace('.', '/')}").strip() not in ("", "0")
     except Blind:
         return False

@@ -27,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tcp_headroom.proc.sockstat6 import Unlisted
+
 PROC = "/proc"
 """Never another tree: the sockets are this machine's."""
 
@@ -42,6 +44,9 @@ DESCRIPTORS = 200_000
 SOCKETS = 50_000
 """TCP sockets remembered until the kernel has listed its own."""
 
+FIRST_PID_NAMESPACE = 4026531836
+"""``PROC_PID_INIT_INO`` (include/linux/proc_ns.h), since 3.8."""
+
 PROTOCOLS = (b"TCP", b"TCPv6")
 
 LISTED = (*range(sock_diag.ESTABLISHED, sock_diag.TIME_WAIT), *range(sock_diag.CLOSE_WAIT, sock_diag.CLOSING + 1))
@@ -56,39 +61,47 @@ Place = tuple[str, str]
 """Process and descriptor."""
 
 
-def unlisted(alloc: int, listed: int) -> str:
-    """The sentence for ``alloc`` sockets of the machine of which no more than ``listed`` are in a list here; or empty."""
-    missing = alloc - listed
-    if missing < FEW:
-        return ""
+def lines(host: Unlisted, patience: float | None) -> Iterator[str]:
+    """Lines on the sockets of ``host`` that are in no list, within ``patience`` seconds; raises nothing of its own.
+
+    With None for ``patience`` nothing is looked up: the sockets are another machine's.
+    """
+    if host.most < FEW:
+        return
+    search = _Search(time.monotonic() + (patience or 0))
+    found: dict[int, Place] = {}
+    if patience is not None:
+        try:
+            found = search.closed()
+        except Blind as reason:
+            search.trouble = str(reason)
+    if len(found) >= FEW:
+        yield _kept(found)
+    if host.least - len(found) >= FEW:
+        if search.trouble:
+            yield f"not shown, {'further ' if found else ''}closed sockets: {search.trouble}"
+        yield possibility(host.least - len(found), host.alloc, here=not search.complete)
+
+
+def possibility(number: int, alloc: int, here: bool = True) -> str:
+    """The sentence for sockets that are in no list; ``here``: whether closed ones of this namespace may be among them."""
+    closed = f", or closed: {EXPLANATION}" if here else ""
     return (
-        f"{missing} of the {alloc} TCP sockets of this machine are in no list here: they are in other network namespaces "
-        f"(containers), or closed: {EXPLANATION}"
+        f"{number} of the {alloc} TCP sockets of this machine are in no list here: they are in other network namespaces "
+        f"(containers){closed}"
     )
 
 
-def lines(patience: float) -> Iterator[str]:
-    """Lines that say which processes keep closed sockets, within ``patience`` seconds; raises nothing of its own."""
-    search = _Search(time.monotonic() + patience)
-    try:
-        found = search.closed()
-    except Blind as reason:
-        yield f"not shown, closed sockets: {reason}"
-        return
+def _kept(found: dict[int, Place]) -> str:
     counts: dict[str, int] = {}
     for pid, _descriptor in found.values():
         counts[pid] = counts.get(pid, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], int(item[0])))
-    if len(found) >= FEW:
-        named = ", ".join(
-            f"{_name(pid)} keeps {wording.count(number, 'closed socket')}" for pid, number in ranked[:NAMES]
-        )
-        if ranked[NAMES:]:
-            rest = sum(number for _pid, number in ranked[NAMES:])
-            named += f", others {rest}"
-        yield f"{named}: {EXPLANATION}"
-    if search.trouble:
-        yield f"not shown, {'further ' if len(found) >= FEW else ''}closed sockets: {search.trouble}"
+    named = ", ".join(f"{_name(pid)} keeps {wording.count(number, 'closed socket')}" for pid, number in ranked[:NAMES])
+    if ranked[NAMES:]:
+        rest = sum(number for _pid, number in ranked[NAMES:])
+        named += f", others {rest}"
+    return f"{named}: {EXPLANATION}"
 
 
 class _Search:
@@ -98,16 +111,20 @@ class _Search:
         self.deadline = deadline
         self.trouble = ""
         """Why not every process could be looked into; empty if they could."""
+        self.complete = False
+        """Whether all processes of this network namespace were looked into, also those that another PID namespace hides."""
 
     def closed(self) -> dict[int, Place]:
         """One descriptor of each closed socket, by inode. Raises ``Blind`` if nothing can be proven."""
         found = self._descriptors()
         if len(found) < FEW:
+            self.complete = not self.trouble and _sees_all()
             return {}
         for family in (_socket.AF_INET, _socket.AF_INET6):
             for sockets in sock_diag.dump(family, LISTED, self.deadline):
                 for _state, _timer, _here, _there, _address, inode, _attribute in sockets:
                     found.pop(inode, None)
+        self.complete = not self.trouble and _sees_all()
         return {inode: place for inode, place in found.items() if _inode(*place) == inode}
 
     def _descriptors(self) -> dict[int, Place]:
@@ -143,6 +160,14 @@ class _Search:
         if unreadable:
             self.trouble = f"{unreadable} of the processes cannot be read by this user; root or CAP_SYS_PTRACE can"
         return found
+
+
+def _sees_all() -> bool:
+    """Whether /proc shows the processes of the machine: whether this is the first PID namespace, by its fixed number."""
+    try:
+        return os.readlink(f"{PROC}/self/ns/pid") == f"pid:[{FIRST_PID_NAMESPACE}]"
+    except OSError:
+        return False
 
 
 def _inode(pid: str, descriptor: str) -> int:

@@ -1,6 +1,7 @@
 """Which case is it, and what is to be done next? The last word of ``-v``, on the evidence of all checks together.
 
-``evidence`` has the values, ``conclusion`` gathers them, ``judgement`` is the table of cases.
+``evidence`` has the values, ``conclusion`` gathers them, ``starvation`` those of cgroups; ``judgement`` finds the case,
+and ``cases`` names them.
 
-Imported by ``commands``, and for ``-v`` alone. It may import ``limits``, ``memory``, ``log`` and ``proc``.
+Imported by ``commands``, and for ``-v`` alone. It may import ``limits``, ``memory``, ``log``, ``cgroups`` and ``proc``.
 """

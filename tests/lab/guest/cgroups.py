@@ -54,7 +54,6 @@ def probe() -> None:
     """What the kernel says."""
     mounted()
     out = []
-    d = cgroup("system.slice/lazy.service")
     kernel.levels(30000, 40000, 50000)
     e = cgroup("system.slice/shop.service")
     (e / "memory.max").write_text(str(16 << 20))
@@ -62,10 +61,10 @@ def probe() -> None:
         ["insmod", *map(str, pathlib.Path("/lab/modules").glob("*brd.ko")), "rd_nr=1", "rd_size=24576"], check=True
     )
     with (
-        tenant("--cgroup", e, "--own-network", "--tcp", 60, "--flood") as pid,
         tenant("--cgroup", e, "--fight", "/dev/ram0"),
+        tenant("--cgroup", e, "--own-network", "--tcp", 20, "--flood") as pid,
     ):
-        for _ in range(8):
+        for _ in range(3):
             time.sleep(1)
             out.append(
                 (

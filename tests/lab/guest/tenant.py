@@ -105,8 +105,8 @@ def main() -> None:
     if options.cgroup:
         with open(os.path.join(options.cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
             procs.write(str(os.getpid()))
-    if options.flood:
-        # The kernel shall refuse memory to the sockets, and not end the process.
+    if options.flood or options.fight:
+        # The kernel shall refuse memory, and not end the process.
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as adjustment:
             adjustment.write("-1000")
     if options.own_network:

@@ -18,6 +18,8 @@ NOTHING, NO_SHORTAGE, HIDDEN, CONFIGURATION = (
 BOTH, ORPHAN_LIMIT, MEMORY = "orphan limit and TCP memory", "orphan limit", "TCP memory"
 PENALISED, SPIKE = "penalised few", "spike that has passed"
 
+STARVED = "starved by its own memory limit, not by tcp_mem"
+
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 STATES = (OK, WARNING, CRITICAL, UNKNOWN)
 

@@ -189,7 +189,7 @@ def explanation(seen: Orphans) -> Iterator[str]:
         4: f"the kernel resets an orphan that has both: an ICMP error or a lost route, and no data sent for {idle} s",
     }
     for margin in seen.margins:
-        place = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} left"
+        place = f"{-margin.left} over it" if margin.left < 0 else f"{margin.left} below it"
         yield (
             f"{margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]}) {concerns[margin.factor]}; {place}"
         )

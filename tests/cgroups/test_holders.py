@@ -118,7 +118,7 @@ def test_a_parent_of_less_than_its_children(tmp_path: pathlib.Path) -> None:
     """Numbers that moved while they were read: no share is negative, and none above 100 %."""
     host = Tree(tmp_path).add("a/b", 4 * MIB)
     host.held["a"] = MIB
-    host._write("a", None)
+    host.write("a")
     assert lines(tmp_path)[1:] == ["cgroups that were removed: 3.0 MiB, 75.0 %", "cgroup a/b: 1.0 MiB, 25.0 %"]
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tcp_headroom.proc.sockstat6 import Unlisted
 from tcp_headroom.sockets import closed
 from workbench.namespaces import UNSHARE, namespaces_allowed
 from workbench.netlink import Kernel, Refusing, done, install, message
@@ -27,24 +28,49 @@ KEPT = (
 )
 
 
-def test_the_sentence_of_a_number() -> None:
-    assert closed.unlisted(100009, 7) == (
+MANY = Unlisted(0, 1000, 2000)
+"""So many that looking is worth while, and so few for certain that they need no sentence."""
+SURE = Unlisted(1000, 1000, 2000)
+POSSIBLE = (
+    "1000 of the 2000 TCP sockets of this machine are in no list here: they are in other network namespaces (containers), or "
+    "closed: reset, timed out or ended, while their program keeps the descriptor. They keep their memory; ss does not show "
+    "them, lsof does (protocol: TCP)"
+)
+
+
+def test_a_number_where_nothing_can_be_looked_up() -> None:
+    assert list(closed.lines(Unlisted(100002, 100002, 100009), None)) == [
         "100002 of the 100009 TCP sockets of this machine are in no list here: they are in other network namespaces "
         "(containers), or closed: reset, timed out or ended, while their program keeps the descriptor. They keep their "
         "memory; ss does not show them, lsof does (protocol: TCP)"
-    )
+    ]
 
 
-@pytest.mark.parametrize("alloc, listed", [(0, 0), (12, 12), (12, 3), (0, 5), (7, 100)])
-def test_a_few_are_not_worth_a_sentence(alloc: int, listed: int) -> None:
-    assert closed.unlisted(alloc, listed) == ""
+@pytest.mark.parametrize("least, most", [(0, 0), (9, 9), (0, 9), (0, 5000)])
+def test_a_few_are_not_worth_a_sentence(least: int, most: int) -> None:
+    assert list(closed.lines(Unlisted(least, most, 10000), None)) == []
+
+
+@root_only
+def test_what_is_left_is_said() -> None:
+    """Of 1000 in no list 150 are proven; where all processes can be seen, the others are not of this namespace."""
+    with tenant("--closed", 150, "--send", 4) as pid:
+        said = list(closed.lines(Unlisted(1000, 1000, 2000), 20))
+    mine = [line for line in said if f"[{pid}]" + KEPT.format(150) in line]
+    assert len(mine) == 1
+    rest = "850 of the 2000 TCP sockets of this machine are in no list here: they are in other network namespaces (containers)"
+    assert said[-1].partition(" of ")[2].startswith(rest.partition(" of ")[2])
+    # Other programs of this machine may keep some, too.
+    assert 0 < int(said[-1].partition(" ")[0]) <= 850
+    sees_all = os.readlink("/proc/self/ns/pid") == "pid:[4026531836]"
+    assert ("or closed" in said[-1]) == (not sees_all or any("not shown" in line for line in said))
 
 
 @root_only
 def test_sockets_reset_by_the_peer() -> None:
     """Named with process and number, and nothing else of this machine is named instead."""
     with tenant("--closed", 150, "--send", 4) as pid, tenant("--tcp", 30, "--send", 4) as other:
-        (line,) = (line for line in closed.lines(20) if "keeps" in line)
+        (line,) = (line for line in closed.lines(MANY, 20) if "keeps" in line)
     assert f"[{pid}]" + KEPT.format(150) in line
     assert f"[{other}]" not in line
 
@@ -66,7 +92,7 @@ def reset(one: socket.socket) -> None:
 
 def own(patience: float = 20) -> str:
     """What is said of this process; empty if nothing."""
-    found = [line for line in closed.lines(patience) if f"[{os.getpid()}] keeps" in line]
+    found = [line for line in closed.lines(MANY, patience) if f"[{os.getpid()}] keeps" in line]
     return found[0] if found else ""
 
 
@@ -120,30 +146,36 @@ def test_other_sockets_are_none() -> None:
 def test_other_network_namespaces_are_left_alone() -> None:
     """What they have in no list here is in a list of theirs."""
     with tenant("--own-network", "--tcp", 30, "--send", 4, prefix=(*UNSHARE[:3],)) as pid:
-        assert not [line for line in closed.lines(20) if f"[{pid}]" in line]
+        assert not [line for line in closed.lines(MANY, 20) if f"[{pid}]" in line]
 
 
 def test_without_rights(request: pytest.FixtureRequest) -> None:
-    """The processes of others cannot be seen, and that is said."""
+    """The processes of others cannot be seen, and that is said, with the possibility."""
     with tenant("--closed", 20, "--send", 4) as pid:
         request.getfixturevalue("nobody")
-        seen = list(closed.lines(20))
+        seen = list(closed.lines(SURE, 20))
     assert not [line for line in seen if f"[{pid}]" in line]
     if os.getuid() == 0:
-        assert seen[-1].endswith(" of the processes cannot be read by this user; root or CAP_SYS_PTRACE can")
-        assert seen[-1].startswith("not shown, closed sockets: ")
+        why, possible = seen
+        assert why.startswith("not shown, closed sockets: ")
+        assert why.endswith(" of the processes cannot be read by this user; root or CAP_SYS_PTRACE can")
+        assert possible == POSSIBLE
 
 
-def test_no_time() -> None:
+TOO_SHORT = "not shown, closed sockets: the time was too short; allow more with -t"
+
+
+@pytest.mark.parametrize("number, said", [(SURE, [TOO_SHORT, POSSIBLE]), (MANY, [])])
+def test_no_time(number: Unlisted, said: list[str]) -> None:
     with connected(socket.AF_INET, "127.0.0.1", 20):
-        assert list(closed.lines(-1)) == ["not shown, closed sockets: the time was too short; allow more with -t"]
+        assert list(closed.lines(number, -1)) == said
 
 
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closed, "DESCRIPTORS", 3)
-    assert list(closed.lines(20)) == [
-        "not shown, closed sockets: there are more than 3 descriptors, or 50000 TCP sockets"
-    ]
+    assert list(closed.lines(SURE, 20)) == [
+        "not shown, closed sockets: there are more than 3 descriptors, or 50000 TCP sockets", POSSIBLE
+    ]  # fmt: skip
 
 
 def test_what_the_kernel_does_not_list_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +183,8 @@ def test_what_the_kernel_does_not_list_is_no_proof(monkeypatch: pytest.MonkeyPat
     with connected(socket.AF_INET, "127.0.0.1", 20):
         for kernel in (Refusing(errno.EACCES), Kernel([]), Kernel([message(1, 1, 1)])):
             install(monkeypatch, kernel)
-            (line,) = closed.lines(20)
-            assert line.startswith("not shown, closed sockets: sock_diag: ")
+            why, possible = closed.lines(SURE, 20)
+            assert why.startswith("not shown, closed sockets: sock_diag: ") and possible == POSSIBLE
 
 
 def test_no_question_without_candidates(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
@@ -161,7 +193,7 @@ def test_no_question_without_candidates(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "self/ns").mkdir(parents=True)
     (tmp_path / "self/ns/net").symlink_to("net:[1]")
     monkeypatch.setattr(closed, "PROC", str(tmp_path))
-    assert list(closed.lines(20)) == [] and not kernel.asked
+    assert list(closed.lines(MANY, 20)) == [] and not kernel.asked
 
 
 def test_hostile_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
@@ -182,7 +214,7 @@ def test_hostile_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Pa
     monkeypatch.setattr(closed, "PROC", str(tmp_path))
     monkeypatch.setattr(os, "getxattr", lambda path, name: b"TCP\0")
     install(monkeypatch, Kernel([message(1, 1, 1, inode=1008), done()]))
-    (line,) = closed.lines(20)
+    (line,) = closed.lines(MANY, 20)
     assert line.startswith(
         "process 11 keeps 9 closed sockets, a?b?[31m[12] keeps 5 closed sockets, a?b?[31m[10] keeps 3 closed sockets, "
         "others 3: reset, "
@@ -191,7 +223,9 @@ def test_hostile_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Pa
 
 def test_nothing_of_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closed, "PROC", "/nonexistent")
-    assert list(closed.lines(20)) == ["not shown, closed sockets: cannot read /nonexistent: No such file or directory"]
+    assert list(closed.lines(SURE, 20)) == [
+        "not shown, closed sockets: cannot read /nonexistent: No such file or directory", POSSIBLE
+    ]  # fmt: skip
 
 
 def test_ss_does_not_show_them() -> None:

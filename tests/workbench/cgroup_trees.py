@@ -19,30 +19,33 @@ class Tree:
         self.root = root
         self.held: dict[str, int] = {}
         self.throttled: dict[str, int] = {}
+        self.own: dict[str, int] = {}
         root.mkdir(parents=True, exist_ok=True)
         (root / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
 
     def add(self, path: str, sock: int = 0, throttled: int | None = None) -> Tree:
-        """A cgroup with ``sock`` bytes of its own, slowed down so often; None for a kernel before 6.19."""
+        """A cgroup with so many bytes more, slowed down so often more; None for a kernel before 6.19."""
         parts = path.split("/") if path else []
+        if throttled is not None:
+            self.own[path] = self.own.get(path, 0) + throttled
         for depth in range(len(parts) + 1):
             above = "/".join(parts[:depth])
             self.held[above] = self.held.get(above, 0) + sock
             if throttled is not None:
                 self.throttled[above] = self.throttled.get(above, 0) + throttled
-            self._write(above, own=throttled or 0 if depth == len(parts) else None)
+            self.write(above)
         return self
 
-    def _write(self, path: str, own: int | None) -> None:
+    def write(self, path: str) -> None:
+        """The files of a cgroup; the root of a host has no events."""
         folder = self.root / path
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "memory.stat").write_text(
             f"anon 4096\nfile 8192\nkernel_stack 0\nsock {self.held[path]}\nshmem 0\nsock_x 7\n"
         )
-        if path:
-            for file, value in (("memory.events", self.throttled.get(path)), ("memory.events.local", own)):
-                if value is not None and (path in self.throttled or file == "memory.events"):
-                    (folder / file).write_text(f"low 0\nmax 12\noom 0\nsock_throttled {value}\n")
+        if path and path in self.throttled:
+            for file, value in (("memory.events", self.throttled[path]), ("memory.events.local", self.own.get(path, 0))):
+                (folder / file).write_text(f"low 0\nmax 12\noom 0\nsock_throttled {value}\n")
 
 
 def v1(root: pathlib.Path, usage: Mapping[str, int]) -> None:

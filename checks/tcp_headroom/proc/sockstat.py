@@ -51,9 +51,17 @@ def parse(text: str) -> Sockstat:
                 return Sockstat(
                     max(0, reading.integer(pairs["orphan"])),
                     max(0, reading.integer(pairs["mem"])),
-                    max(0, reading.integer(pairs.get("inuse", "0"))),
-                    max(0, reading.integer(pairs.get("alloc", "0"))),
+                    _enriching(pairs.get("inuse", "")),
+                    _enriching(pairs.get("alloc", "")),
                 )
             except (KeyError, ValueError):
                 raise Blind(f"the TCP line of {FILE} has no readable orphan and mem") from None
     raise Blind(f"{FILE} has no TCP line")
+
+
+def _enriching(word: str) -> int:
+    """A number that nothing is judged by; 0 if it is none."""
+    try:
+        return max(0, reading.integer(word))
+    except ValueError:
+        return 0

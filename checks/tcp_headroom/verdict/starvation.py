@@ -40,21 +40,17 @@ def read(directory: str | None, state_dir: str | None, now: Clock) -> Starved | 
         return None
     start = now.boottime - SECONDS
     try:
-        watches = growth.watched(SECTION, values, state_dir, directory, now, start)
+        watches = growth.watched(SECTION, values, state_dir, directory, now, start, throttled.ALL)
     except (Blind, OSError):
         # The reason is that of the counter, too, which names it.
         watches = growth.watched(SECTION, values, None, directory, now, start)
-    whole = watches[throttled.ALL]
+    whole = watches.pop(throttled.ALL)
     spans = abort_growth.within(whole, start)
     grown = sum(span.count for span in spans)
-    where, most = "", 0
-    for path, watch in watches.items():
-        # A cgroup that is first seen now was 0 before, as long as the sum of all was known.
-        new = watch.since == now.boottime and whole.since < now.boottime
-        rise = values[path] if new else sum(span.count for span in abort_growth.within(watch, start))
-        if path != throttled.ALL and rise > most:
-            where, most = path, min(rise, grown)
     minutes = max(1, math.ceil((now.boottime - spans[0].start) / 60)) if spans else 0
+    rises = {path: sum(span.count for span in abort_growth.within(watch, start)) for path, watch in watches.items()}
+    where = max(rises, key=lambda path: rises[path], default="")
+    most = min(rises.get(where, 0), grown)
     known = whole.since < now.boottime
     return Starved(values[throttled.ALL], grown, minutes, known, names.name(where) if most else "", most)
 

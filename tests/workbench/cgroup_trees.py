@@ -44,7 +44,10 @@ class Tree:
             f"anon 4096\nfile 8192\nkernel_stack 0\nsock {self.held[path]}\nshmem 0\nsock_x 7\n"
         )
         if path and path in self.throttled:
-            for file, value in (("memory.events", self.throttled[path]), ("memory.events.local", self.own.get(path, 0))):
+            for file, value in (
+                ("memory.events", self.throttled[path]),
+                ("memory.events.local", self.own.get(path, 0)),
+            ):
                 (folder / file).write_text(f"low 0\nmax 12\noom 0\nsock_throttled {value}\n")
 
 

@@ -109,6 +109,8 @@ class _Search:
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.enough = deadline - (deadline - time.monotonic()) / 4
+        """When to stop looking, as the kernel's list takes its time, too."""
         self.trouble = ""
         """Why not every process could be looked into; empty if they could."""
         self.complete = False
@@ -125,41 +127,71 @@ class _Search:
                 for _state, _timer, _here, _there, _address, inode, _attribute in sockets:
                     found.pop(inode, None)
         self.complete = not self.trouble and _sees_all()
-        return {inode: place for inode, place in found.items() if _inode(*place) == inode}
+        return {
+            inode: (pid, number)
+            for inode, (pid, number) in found.items()
+            if _inode(f"{PROC}/{pid}/fd/{number}") == inode
+        }
 
     def _descriptors(self) -> dict[int, Place]:
         """A descriptor of each TCP socket of the processes in this network namespace, by inode."""
         found: dict[int, Place] = {}
-        unreadable = left = 0
+        others: set[int] = set()
+        unreadable = looked = 0
+        for pid in self._processes():
+            try:
+                folder = os.open(f"{PROC}/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except PermissionError:
+                unreadable += 1
+                continue
+            except OSError:  # It has ended.
+                continue
+            try:
+                for descriptor in os.listdir(folder):
+                    looked += 1
+                    if time.monotonic() > self.enough:
+                        self.trouble = "the time was too short; allow more with -t"
+                    elif looked > DESCRIPTORS or len(found) > SOCKETS:
+                        self.trouble = f"there are more than {DESCRIPTORS} descriptors, or {SOCKETS} TCP sockets"
+                    if self.trouble:
+                        return found
+                    inode = _inode(descriptor, folder)
+                    if not inode or inode in found or inode in others:
+                        continue
+                    if _protocol(pid, descriptor) in PROTOCOLS:
+                        found[inode] = pid, descriptor
+                    elif len(others) < SOCKETS:
+                        others.add(inode)
+            except PermissionError:  # Of the same user, but with more rights: the links are closed, the folder is not.
+                unreadable += 1
+            except OSError:
+                pass
+            finally:
+                os.close(folder)
+        if unreadable:
+            self.trouble = f"{unreadable} of the processes cannot be read by this user; root or CAP_SYS_PTRACE can"
+        return found
+
+    def _processes(self) -> list[str]:
+        """The processes of this network namespace, and those of which that cannot be said; those with most descriptors first.
+
+        ``st_size`` of the folder is their number since 6.2, and 0 before.
+        """
         try:
             pids = list(filter(str.isdigit, os.listdir(PROC)))
             here = os.readlink(f"{PROC}/self/ns/net")
         except OSError as error:
             raise Blind(f"cannot read {PROC}: {wording.failure(error)}") from None
-        left = DESCRIPTORS
+        ranked = []
         for pid in pids:
             try:
-                if os.readlink(f"{PROC}/{pid}/ns/net") != here:
-                    continue
-                descriptors = os.listdir(f"{PROC}/{pid}/fd")
-                for descriptor in descriptors:
-                    if time.monotonic() > self.deadline:
-                        self.trouble = "the time was too short; allow more with -t"
-                        return found
-                    left -= 1
-                    if not left or len(found) > SOCKETS:
-                        self.trouble = f"there are more than {DESCRIPTORS} descriptors, or {SOCKETS} TCP sockets"
-                        return found
-                    inode = _inode(pid, descriptor)
-                    if inode and inode not in found and _protocol(pid, descriptor) in PROTOCOLS:
-                        found[inode] = pid, descriptor
+                if os.readlink(f"{PROC}/{pid}/ns/net") == here:
+                    ranked.append((-os.stat(f"{PROC}/{pid}/fd").st_size, int(pid)))
             except PermissionError:
-                unreadable += 1
+                ranked.append((0, int(pid)))
             except OSError:  # It has ended.
                 continue
-        if unreadable:
-            self.trouble = f"{unreadable} of the processes cannot be read by this user; root or CAP_SYS_PTRACE can"
-        return found
+        return [str(pid) for _size, pid in sorted(ranked)]
 
 
 def _sees_all() -> bool:
@@ -170,16 +202,18 @@ def _sees_all() -> bool:
         return False
 
 
-def _inode(pid: str, descriptor: str) -> int:
+def _inode(descriptor: str, folder: int | None = None) -> int:
     """Of the socket that a descriptor is; 0 if it is none. Raises ``PermissionError``."""
     try:
-        link = os.readlink(f"{PROC}/{pid}/fd/{descriptor}")
+        link = os.readlink(descriptor, dir_fd=folder)
     except PermissionError:
         raise
     except OSError:  # Closed in between.
         return 0
+    if not link.startswith("socket:["):
+        return 0
     inode = link[len("socket:[") : -1]
-    return int(inode) if link.startswith("socket:[") and inode.isascii() and inode.isdigit() else 0
+    return int(inode) if inode.isascii() and inode.isdigit() else 0
 
 
 def _protocol(pid: str, descriptor: str) -> bytes:

@@ -144,9 +144,7 @@ class TestCoverage:
 
 class TestRefusals:
     def test_no_kernel_record(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(
-            Blind, match="shows this user no kernel message; .* systemd-journal, or check ReadKMsg"
-        ):
+        with pytest.raises(Blind, match="shows this user no kernel message; .* systemd-journal, or check ReadKMsg"):
             look(tmp_path, entry(NOW - 5, UPTIME, BOOT, _TRANSPORT="syslog", MESSAGE="x", PRIORITY="6"))
 
     def test_no_record_of_level_info(self, tmp_path: pathlib.Path) -> None:

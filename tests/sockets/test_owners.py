@@ -100,7 +100,7 @@ def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest
     ]
     install(monkeypatch, Kernel([*many, done()], [done()]))
     assert list(owners.of_orphans(4, 5))[1] == (
-        "at least 2 of them are penalised now: the peer takes no data, and none was sent for 4 s; ICMP errors and lost "
+        "at least 2 of them are penalised now: the peer takes no data, and no data was sent for 4 s; ICMP errors and lost "
         "routes cannot be seen from here"
     )
 

@@ -16,6 +16,7 @@ from tcp_headroom.log.views import SUPPRESSED, View, Window
 from tcp_headroom.proc.clock import Clock
 from workbench import journals
 from workbench.journals import entry, kernel
+from workbench.machine import program
 
 pytestmark = pytest.mark.skipif(bool(journals.MISSING), reason=journals.MISSING)
 
@@ -143,13 +144,11 @@ class TestCoverage:
 
 class TestRefusals:
     def test_no_kernel_record(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(
-            Blind, match="holds no kernel message for this user to see; .* systemd-journal, or look at ReadKMsg"
-        ):
+        with pytest.raises(Blind, match="shows this user no kernel message; .* systemd-journal, or check ReadKMsg"):
             look(tmp_path, entry(NOW - 5, UPTIME, BOOT, _TRANSPORT="syslog", MESSAGE="x", PRIORITY="6"))
 
     def test_no_record_of_level_info(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(Blind, match="no kernel message of level info, which a hit has; look at MaxLevelStore"):
+        with pytest.raises(Blind, match="no kernel message of level info, which a hit has; check MaxLevelStore"):
             look(tmp_path, at(60, "careful", PRIORITY="4"), at(9000, "careful", PRIORITY="4"))
 
     def test_level_info_may_be_older_than_what_is_read(self, tmp_path: pathlib.Path) -> None:
@@ -203,16 +202,11 @@ def test_journalctl_is_ended_with_the_reading(tmp_path: pathlib.Path, monkeypatc
 
 def test_running_journald(tmp_path: pathlib.Path) -> None:
     """journald over the ring of this machine, in a mount namespace of its own, where root may do that."""
-    daemon = next(
-        (
-            path
-            for path in ("/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald")
-            if os.path.exists(path)
-        ),
-        None,
-    )
-    if os.geteuid() != 0 or not daemon or not os.path.exists("/etc/machine-id"):
-        pytest.skip("needs root, systemd-journald and a machine id")
+    daemon = program("systemd", "/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to run systemd-journald")
+    if not os.path.exists("/etc/machine-id"):
+        pytest.skip("this machine has no /etc/machine-id")
     script = f"""
         mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal
         {daemon} & journald=$!
@@ -228,5 +222,5 @@ def test_running_journald(tmp_path: pathlib.Path) -> None:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code], capture_output=True, text=True
     )
-    assert "read from the journal" in done.stdout, done
+    assert "Read from the journal" in done.stdout, done
     assert "the journal has seen everything since" in done.stdout

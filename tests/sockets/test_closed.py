@@ -80,9 +80,11 @@ def connected(family: socket.AddressFamily, address: str, number: int) -> Iterat
     server = socket.create_server((address, 0), family=family, backlog=number)
     clients = [socket.create_connection(server.getsockname()[:2]) for _ in range(number)]
     others = [server.accept()[0] for _ in range(number)]
-    yield clients, others
-    for one in [server, *clients, *others]:
-        one.close()
+    try:
+        yield clients, others
+    finally:
+        for one in [server, *clients, *others]:
+            one.close()
 
 
 def reset(one: socket.socket) -> None:
@@ -90,7 +92,7 @@ def reset(one: socket.socket) -> None:
     one.close()
 
 
-def own(patience: float = 20) -> str:
+def own(patience: float = 60) -> str:
     """What is said of this process; empty if nothing."""
     found = [line for line in closed.lines(MANY, patience) if f"[{os.getpid()}] keeps" in line]
     return found[0] if found else ""

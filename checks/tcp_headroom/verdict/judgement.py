@@ -23,20 +23,10 @@ from tcp_headroom.limits import tcp_max_orphans, tcp_mem
 from tcp_headroom.proc import beancounters, sysctl
 from tcp_headroom.proc.sysctl import Hidden
 from tcp_headroom.verdict import starvation
-from tcp_headroom.verdict.cases import (
-    BOTH,
-    CANNOT_SAY,
-    CONFIGURATION,
-    CONTAINER,
-    HIDDEN,
-    MEMORY,
-    NO_SHORTAGE,
-    NOTHING,
-    ORPHAN_LIMIT,
-    PENALISED,
-    SPIKE,
-    STARVED,
-    Verdict,
+
+from tcp_headroom.verdict.cases import (  # isort: skip
+    BOTH, CANNOT_SAY, CONFIGURATION, CONTAINER, HIDDEN, MEMORY, NO_SHORTAGE, NOTHING, ORPHAN_LIMIT, PENALISED, SPIKE,
+    STARVED, Verdict,
 )  # fmt: skip
 
 TYPE_CHECKING = False

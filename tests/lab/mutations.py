@@ -87,6 +87,9 @@ MUTATIONS = (
     # The peak and its days.
     Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
+    # Memory that no list shows.
+    Mutation("cgroups/holders.py", "-held - sum(below.values())", "-held", "by-cgroup"),
+    Mutation("sockets/closed.py", "found.pop(inode, None)", "pass", "closed-sockets"),
     # Whose they are.
     Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
 )

@@ -16,11 +16,12 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import plugin
-from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
-from tcp_headroom.limits.advice import SHORT, commands, listed, next_steps, where
-from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, ORPHAN_BYTES, SAFETY, Review
+from tcp_headroom.limits import drift, kernel_defaults, raising, tcp_max_orphans, tcp_mem
+from tcp_headroom.limits.advice import commands, listed, next_steps, where
+from tcp_headroom.limits.findings import findings, usual_levels, usual_orphans
+from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, Review
 from tcp_headroom.memory import orphan_peak, state
-from tcp_headroom.proc import sysctl
+from tcp_headroom.proc import reading, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def build_parser() -> plugin.Parser:
         "but with another --procfs than /proc there is none",
     )  # fmt: skip
     parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
+    parser.add_argument(
+        "--no-memory",
+        action="store_true",
+        help="do not judge whether tcp_mem is too high for the memory of the machine",
+    )
     orphan_peak.add_option(parser)
     state.add_options(parser)
     return parser
@@ -92,11 +98,17 @@ class Limits(nagiosplugin.Resource):
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
                     self.unseen.append("the defaults of so old a kernel are not all known")
             peak, settings = self.read_peak(), self.read_settings()
-        self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
-        self.findings = findings(self.review)
+        self.buffers = [pair for pair in map(self.read_buffers, ("tcp_rmem", "tcp_wmem")) if pair]
+        self.review = Review(
+            limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges, self.buffers,
+            not self.arguments.no_memory,
+        )  # fmt: skip
+        self.findings = {name: (STATES[how], text) for name, (how, text) in findings(self.review).items()}
         if self.doubt and "drift" in self.findings:
             kind, text = self.findings["drift"]
             self.findings["drift"] = (kind, f"{text}, unless what was not read says otherwise: {self.doubt}")
+        if self.review.drifts:
+            self.explain_drift()
         self.steps.update(next_steps(self.review))
         worst = sorted(self.findings, key=lambda name: -self.findings[name][0].code)
         room = ROOM - length(facts(self)) - (length(self.steps.get(worst[0], "")) if worst else 0)
@@ -111,6 +123,20 @@ class Limits(nagiosplugin.Resource):
             self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
             self.unseen[kept:] = [MORE] if self.unseen[kept:] else []
 
+    def explain_drift(self) -> None:
+        """Say so where a program that runs may have changed what the boot has set."""
+        from tcp_headroom.boot import live_tuners
+
+        sign = live_tuners.sign(self.arguments.sysctl_root or "/", self.root)
+        if not sign:
+            return
+        text = f"{sign}, which changes such settings while the machine runs"
+        if "drift" in self.findings:
+            kind, drifts = self.findings["drift"]
+            self.findings["drift"] = (kind, f"{drifts}; {text}")
+        else:
+            self.notes.append(text)
+
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
         limit = levels = None
         try:
@@ -124,6 +150,13 @@ class Limits(nagiosplugin.Resource):
             if not (self.unseen and isinstance(reason, sysctl.Hidden)):
                 self.unseen.append(str(reason))
         return limit, levels
+
+    def read_buffers(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """The bytes that each socket may have, and by what sysctl; only to compare with, so it may be missing."""
+        try:
+            return name, tuple(map(reading.integer, reading.read(self.root, f"sys/net/ipv4/{name}").split()))
+        except (Blind, ValueError):
+            return None
 
     def read_peak(self) -> orphan_peak.Peak | None:
         """The peak that check_tcp_orphans left, if it did."""
@@ -214,61 +247,17 @@ class Judged(nagiosplugin.Context):
         return nagiosplugin.Result(state, text, metric)
 
 
-def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
-    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step."""
-    found = {}
-    for name, fault in (
-        ("limit", None if review.limit is None else tcp_max_orphans.fault(review.limit)),
-        ("levels", None if review.levels is None else tcp_mem.fault(review.levels)),
-    ):
-        if fault:
-            fatal, text = fault
-            found[name] = (nagiosplugin.Critical if fatal else nagiosplugin.Warn, text)
-    # A limit that is no limit at all is not small, too.
-    if review.orphans_off and "limit" not in found:
-        about = "" if review.defaults.entries else "about "
-        text = off("tcp_max_orphans", review.orphans_share, f"{about}{review.defaults.orphans}")
-        found["off_limit"] = (STATES[review.orphans_off], text)
-    default = review.defaults.levels(review.page)
-    if review.mem_off and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
-        text = off("the maximum of tcp_mem", review.mem_share, f"about {wording.size(default.max * review.page)}")
-        found["off_levels"] = (STATES[review.mem_off], text)
-    if review.below_peak and "limit" not in found:
-        found["peak"] = (nagiosplugin.Warn, f"the limit should be {SAFETY} times the peak, at least")
-    lines = [line for line in map(drifted, review.drifts) if line]
-    if lines:
-        found["drift"] = (nagiosplugin.Warn, "; ".join(lines))
-    return found
-
-
-def off(name: str, share: float | None, default: str) -> str:
-    """The sentence on a value whose share of the default is not in the ranges."""
-    if share is None or share >= 100:
-        return f"{name} is outside the range of -w or -c; the kernel sets {default} by itself"
-    return f"{name} is {'far ' if share < 50 else ''}below what the kernel sets by itself, {default}"
-
-
-def drifted(one: drift.Drift) -> str | None:
-    """What a line in a file would change; None where there is no line."""
-    if not one.setting:
-        return None
-    line = where(one.setting, SHORT)
-    return f"a reboot sets {short(one.name)} {listed(one.boot)} " + (
-        f"as the kernel refuses {line}" if one.refused else f"({line})"
-    )
-
-
-def short(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
 def facts(seen: Limits) -> str:
     """The first sentence of the status line."""
     review, parts = seen.review, []
     if review.limit is not None:
-        parts.append(f"tcp_max_orphans {review.limit}" + share(review.orphans_share))
+        exact = review.defaults.entries is not None
+        parts.append(
+            f"tcp_max_orphans {review.limit}" + share(review.orphans_share, exact, review.at_default(MAX_ORPHANS))
+        )
     if review.levels is not None:
-        parts.append(f"tcp_mem max {wording.size(max(0, review.levels.max) * review.page)}" + share(review.mem_share))
+        most = wording.size(max(0, review.levels.max) * review.page)
+        parts.append(f"tcp_mem max {most}" + share(review.mem_share, False, review.at_default(MEM)))
     if not parts:
         return ""
     if review.peak:
@@ -281,8 +270,14 @@ def facts(seen: Limits) -> str:
     return "; ".join(parts)
 
 
-def share(percent: float | None) -> str:
-    return "" if percent is None else f", {wording.percent(percent)} of the kernel default"
+def share(percent: float | None, exact: bool, at_default: bool) -> str:
+    """How that stands to the kernel default: a share of an estimate is no fact, and within its span it says nothing."""
+    if percent is None:
+        return ""
+    if at_default:
+        return f", {'' if exact else 'about '}the kernel default"
+    times = f"{percent / 100:.0f} times" if percent >= 1000 else f"{wording.percent(percent)} of"
+    return f", {'' if exact else 'about '}{times} the kernel default"
 
 
 def explanation(seen: Limits) -> Iterator[str]:
@@ -291,17 +286,20 @@ def explanation(seen: Limits) -> Iterator[str]:
     defaults, memory = review.defaults, review.defaults.memory
     orphans, levels = defaults.orphans, defaults.levels(review.page)
     if orphans:
-        exact = "half the entries of its hash table" if defaults.entries else "about, by the memory"
-        yield f"{MAX_ORPHANS}: the kernel sets {orphans} by itself ({exact})"
+        source = "half the entries of its hash table" if defaults.entries else "an estimate, by the memory"
+        yield f"{MAX_ORPHANS}: the kernel sets {usual_orphans(review)} by itself ({source})"
     if levels and memory.known:
-        source = "the size of its hash table" if memory.known != memory.total else "meminfo"
-        yield f"{MEM}: the kernel sets about {listed(levels)} by itself (memory {wording.size(memory.known)}, by {source})"
-    if review.limit is not None and review.levels is not None and memory.known:
-        yield (
-            f"worst case: {max(0, review.limit)} orphans of 64 KiB each, "
-            f"{wording.size(max(0, review.limit) * ORPHAN_BYTES)}; all of TCP "
-            f"{wording.size(max(0, review.levels.max) * review.page)}; the memory is {wording.size(memory.known)}"
+        by = (
+            "meminfo"
+            if memory.total is not None and memory.known + memory.movable == memory.total
+            else "the size of its hash table"
         )
+        movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
+        yield (
+            f"{MEM}: the kernel sets about {listed(levels)} by itself (an estimate, {usual_levels(review)}; memory "
+            f"{wording.size(memory.known)}, by {by}{movable})"
+        )
+    yield from costs(seen)
     for name, setting in sorted((review.settings or {}).items()):
         refused = "" if drift.numbers(setting.value, COUNTS[name]) else ", which the kernel refuses"
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
@@ -315,6 +313,26 @@ def explanation(seen: Limits) -> Iterator[str]:
     yield from seen.notes
     for reason in seen.unseen if seen.findings else ():
         yield f"left out, {reason}"
+
+
+def costs(seen: Limits) -> Iterator[str]:
+    """What the limits allow, beside the memory."""
+    review = seen.review
+    levels, page = review.levels, review.page
+    if levels is None:
+        return
+    most = wording.size(max(0, levels.max) * page)
+    each = dict(seen.buffers).get("tcp_wmem", ())
+    held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
+    machine = review.defaults.memory.machine
+    share = "" if not machine else f", {wording.percent(100 * max(0, levels.max) * page / machine)} of the memory"
+    yield f"worst case: {held}all of TCP, orphans included, {most}{share}"
+    if levels.max > 0 and levels.pressure == levels.max:
+        yield "pressure and max of tcp_mem are equal: there is no phase in which TCP slows down before memory is refused"
+    if not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:
+        found = raising.read(seen.root, levels, page)
+        if found:
+            yield raising.line(found)
 
 
 @plugin.guarded(NAME)

@@ -283,7 +283,7 @@ def test_any_numbers(
     assert ("Next: " in output.text) == (output.code in (1, 2))
     if "orphans_recommended" in output.perfdata:
         recommended = int(output.perfdata["orphans_recommended"].partition(";")[0])
-        memory = max(total << 10, 0 if entries is None else abs(entries) << 17)
+        memory = max(total << 10, 0 if entries is None else abs(entries) << 16)
         assert recommended >= max(1, limit) and (orphans is None or recommended >= min(4 * orphans, memory // 16384))
     for line in host.check("-v").lines[1:-1]:
         assert line.isprintable() and "|" not in line

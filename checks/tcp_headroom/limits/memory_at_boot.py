@@ -109,7 +109,9 @@ class Memory(namedtuple("Memory", "total hashed capped movable reserved foreign"
             return None
         least, most = (max(1, bound - self.movable) for bound in (min(bounds), max(bounds)))
         moved = int(MOVED * self.movable)
-        return max(1, int(least * (1 - TOLERANCE)) - AT_BOOT - moved), int(most * (1 + TOLERANCE)) + moved
+        # Up to 3.8 what the kernel had reserved counted as well.
+        most = int(most * (1 + TOLERANCE)) + moved + KERNEL + self.reserved
+        return max(1, int(least * (1 - TOLERANCE)) - AT_BOOT - moved), most
 
     @property
     def tabled(self) -> tuple[int, int] | None:

@@ -149,10 +149,11 @@ class Review:
 
     @property
     def grown(self) -> int | None:
-        """The memory that both limits are right for, where both are small for what there is now."""
+        """The memory that both limits are right for, where they are small for what there is now."""
         before, now = self.other_boot, self.defaults.memory.known
         small = before is not None and now is not None and 2 * before < now
-        return before if small and self.orphans_off and self.mem_off else None
+        both = self.mem_off and (self.orphans_off or self.at_default(MAX_ORPHANS))
+        return before if small and both else None
 
     def at_default(self, name: str) -> bool:
         """Whether the kernel may have set what runs by itself, as far as ``defaults`` tell."""

@@ -19,7 +19,7 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.commands import plugin
 from tcp_headroom.limits import tcp_mem
 from tcp_headroom.memory import state
-from tcp_headroom.proc import netstat, protocols, reading, sockstat
+from tcp_headroom.proc import meminfo, netstat, protocols, reading, sockstat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ NEXT_STEPS = {
     "usage": _HOLDERS,
     "pages": _HOLDERS,
     "under_pressure": _HOLDERS,
+    "memory_usage": "see which sockets hold it (ss -tm), and restart their program; then lower net.ipv4.tcp_mem, which "
+    "allows too much: check_tcp_limits -v has the values",
     "levels": "set net.ipv4.tcp_mem to three rising page counts",
 }
 
@@ -63,6 +65,9 @@ def build_parser() -> plugin.Parser:
         metavar="MIN,PRESSURE,MAX",
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
+    )
+    parser.add_argument(
+        "--no-memory", action="store_true", help="do not judge what TCP holds by the memory of the machine"
     )
     parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
     state.add_options(parser)
@@ -95,6 +100,10 @@ class Memory(nagiosplugin.Resource):
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
+        self.memory: int | None = None
+        """Bytes of memory that network buffers can come from."""
+        # Levels that are given are of a machine that meminfo may know nothing of.
+        self.by_memory = not (arguments.no_memory or self.override or meminfo.replaced(self.root))
         self.pressure: bool | None = None
         self.counters: dict[str, int] = {}
         self.left_out: list[str] = []
@@ -116,6 +125,11 @@ class Memory(nagiosplugin.Resource):
             return None
         return 100 * self.bytes / (self.levels.max * self.page)
 
+    @property
+    def memory_usage(self) -> float | None:
+        """Share of the memory of the machine that TCP holds, in percent; None without both."""
+        return None if self.bytes is None or not self.memory else 100 * self.bytes / self.memory
+
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         yield from self.enrichment()
         try:
@@ -135,6 +149,8 @@ class Memory(nagiosplugin.Resource):
             )
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
+        if self.memory_usage is not None:
+            yield nagiosplugin.Metric("memory_usage", self.memory_usage, "%", min=0, context="memory_usage")
         if self.levels is not None:
             yield from plugin.fault("levels", tcp_mem.fault(self.levels))
 
@@ -145,6 +161,10 @@ class Memory(nagiosplugin.Resource):
             yield nagiosplugin.Metric("under_pressure", int(self.pressure), min=0, max=1, context="pressure")
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
+        try:
+            self.memory = meminfo.read(self.root).buffers
+        except Blind as reason:
+            self.left_out.append(f"memory_usage: {reason}")
         try:
             counters = netstat.read(self.root, [name for name, _meaning in COUNTERS.values()])
         except Blind as reason:
@@ -207,6 +227,25 @@ class Usage(plugin.Gauge):
         return nagiosplugin.Result(result.state, hint, metric)
 
 
+class MemoryUsage(plugin.Gauge):
+    """Judges the share of the memory of the machine, by fixed levels."""
+
+    def __init__(self, name: str, judged: bool) -> None:
+        super().__init__(name, *((tcp_mem.MUCH_PERCENT, tcp_mem.TOO_MUCH_PERCENT) if judged else ()))
+        self.judged = judged
+
+    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        if not self.judged or metric.value <= tcp_mem.MUCH_PERCENT:
+            return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
+        assert isinstance(resource, Memory)
+        level, state = tcp_mem.MUCH_PERCENT, nagiosplugin.Warn
+        if metric.value > tcp_mem.TOO_MUCH_PERCENT:
+            level, state = tcp_mem.TOO_MUCH_PERCENT, nagiosplugin.Critical
+        of = wording.size(resource.memory or 0)
+        hint = f"that is {wording.percent(metric.value)} of the {of} of memory of this machine, above {level} %"
+        return nagiosplugin.Result(state, hint, metric)
+
+
 class Pressure(plugin.Gauge):
     """Judges the kernel's own flag: WARNING while TCP is in the pressure phase, unless -w is given."""
 
@@ -258,6 +297,12 @@ def explanation(seen: Memory) -> Iterator[str]:
         "It is counted for the whole machine, all containers included, and not to the page: some MiB per CPU are kept "
         "in reserve."
     )
+    if seen.levels is not None and not seen.override:
+        from tcp_headroom.limits import raising  # for -v alone
+
+        raised = raising.read(seen.root, seen.levels, seen.page)
+        if raised:
+            yield raising.line(raised)
     if seen.pressure is not None:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
     for label, value in seen.counters.items():
@@ -280,6 +325,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        with_memory=seen.by_memory,
         alarm=alarm,
         stop=stop,
     )
@@ -297,6 +343,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plugin.Gauge("gauge"),
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
+        MemoryUsage("memory_usage", judged=seen.by_memory),
         Pressure("pressure", judged=arguments.warning is None),
         plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
     )

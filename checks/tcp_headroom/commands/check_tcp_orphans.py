@@ -29,7 +29,7 @@ NAME = "TCP ORPHANS"
 
 NEXT_STEPS = {
     "usage": "find the service that closes with unsent data (ss -tan state fin-wait-1), or raise "
-    "net.ipv4.tcp_max_orphans if there is memory for it, up to 64 KiB an orphan",
+    "net.ipv4.tcp_max_orphans: -v has the value; what orphans hold stays within tcp_mem",
     "limit": "set net.ipv4.tcp_max_orphans to the default of the kernel, 4096 for each GiB of memory, at most 262144",
 }
 
@@ -196,6 +196,9 @@ def explanation(seen: Orphans) -> Iterator[str]:
     for margin in seen.margins:
         state = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} left"
         yield f"{margin.factor}x: reset above {margin.limit} orphans, {state}; concerns {concerns[margin.factor]}"
+    if seen.orphans is not None and any(margin.left < 0 for margin in seen.margins):
+        enough = tcp_max_orphans.enough(seen.orphans)
+        yield f"to keep every margin with so many: sysctl -w net.ipv4.tcp_max_orphans={enough} (4 times, rounded up)"
     yield (
         "Orphans are sockets their program has closed while data or the goodbye is still under way; "
         "they are counted for the whole machine, all containers included. TIME_WAIT sockets are not among them."

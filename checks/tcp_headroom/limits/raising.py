@@ -18,13 +18,15 @@ SHARE = 4
 """The maximum that is recommended is one of so many parts of the memory at most."""
 
 
-class Raise(namedtuple("Raise", "levels text")):
+class Raise(namedtuple("Raise", "levels text lower", defaults=[False])):
     """Levels to set, and what is to be said of them."""
 
     __slots__ = ()
     levels: TcpMem | None
     """None where no more is recommended."""
     text: str
+    lower: bool
+    """Whether they are lower than those of now, which are above all memory."""
 
     @property
     def command(self) -> str:
@@ -53,6 +55,12 @@ def of(levels: TcpMem, page: int, memory: int, available: int | None, used: int 
     ``available`` and ``used`` are None where they are not known.
     """
     most = memory // SHARE // page
+    if levels.max * page > memory:
+        below = kernel_defaults.levels_below(most)
+        share = wording.percent(100 * levels.max * page / memory)
+        return Raise(
+            below, f"at most {wording.size(most * page)}, a quarter of the memory; now {share} are allowed", True
+        )
     if levels.max >= most:
         share = wording.percent(100 * levels.max * page / memory)
         return Raise(None, f"tcp_mem already allows {share} of the memory; more than a quarter is not recommended")
@@ -70,4 +78,15 @@ def line(found: Raise) -> str:
     """The further line of ``-v``."""
     if not found.levels:
         return found.text
+    if found.lower:
+        return f"once TCP holds less than that: {found.command} ({found.text})"
     return f"if TCP needs more: {found.command} ({found.text})"
+
+
+def step(found: Raise | None) -> str:
+    """A next step, with what to type where that is known."""
+    if not found or not found.levels:
+        return "raise net.ipv4.tcp_mem if the memory is there"
+    if found.lower:
+        return f"then lower net.ipv4.tcp_mem: {found.command}"
+    return f"raise net.ipv4.tcp_mem if the memory is there: {found.command}"

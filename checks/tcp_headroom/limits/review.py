@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
+from tcp_headroom.limits.raising import SHARE
 from tcp_headroom.limits.tcp_mem import TcpMem
 
 TYPE_CHECKING = False
@@ -49,9 +50,6 @@ SAFETY, ONCE = 4, 2
 
 ORPHAN_COST = 4096
 """What an orphan takes at least, in bytes, beside its data: ``struct tcp_sock`` and what hangs on it (slab)."""
-
-SHARE = 4
-"""Nothing is recommended that may take more than one of so many parts of the memory."""
 
 
 class Refused(namedtuple("Refused", "setting taken")):

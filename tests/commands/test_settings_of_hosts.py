@@ -1,0 +1,209 @@
+"""Hosts whose settings were once judged wrongly, from public reports and real kernels: state, sentence, next step."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import NamedTuple
+
+import pytest
+
+from workbench.command import FIXTURES, Output, Run
+
+HOSTS = FIXTURES / "settings"
+
+
+class Answer(NamedTuple):
+    """What is right."""
+
+    code: int
+    sentences: tuple[str, ...] = ()
+    """Parts of the status line."""
+    step: str = ""
+    """How the next step begins; none in an OK."""
+    lines: tuple[str, ...] = ()
+    """Whole further lines of ``-v``."""
+
+
+UNTOUCHED = ", the kernel default; tcp_mem max "
+ESTIMATED = ", about the kernel default; tcp_mem max "
+
+LIMITS = {
+    "kernelcore-6.1": Answer(
+        0,
+        (UNTOUCHED, "384.0 MiB, about the kernel default; a reboot changes neither"),
+        lines=(
+            "net.ipv4.tcp_mem: the kernel sets about 56352 75138 112704 by itself (an estimate, from 42057 56076 84114 to "
+            "69882 93176 139764; memory 4.6 GiB, by meminfo, without 58.0 GiB of ZONE_MOVABLE)",
+        ),
+    ),
+    "thash-entries-5.10": Answer(0, (f"tcp_max_orphans 512{UNTOUCHED}175.0 MiB, about", "; a reboot changes neither")),
+    "crashkernel-5.10": Answer(
+        0,
+        (f"tcp_max_orphans 32768{ESTIMATED}324.8 MiB, about the kernel default; a reboot changes neither",),
+        lines=(
+            "net.ipv4.tcp_max_orphans: the kernel sets about 16384 (16384 to 32768) by itself (an estimate, by the memory)",
+        ),
+    ),
+    "huge-pages-at-boot-7.2": Answer(0, (UNTOUCHED, "541.9 MiB, about the kernel default; a reboot changes neither")),
+    "64-mib-2.6.37": Answer(0, (f"tcp_max_orphans 1024{ESTIMATED}12.0 MiB, about the kernel default",)),
+    "memory-added-5.15": Answer(
+        1,
+        (
+            "both limits are those of a machine with 901.1 MiB of memory, and this one has 15.8 GiB: memory was added after "
+            "the boot, or somebody lowered both",
+        ),
+        "reboot, so that the kernel sets both for this memory",
+        ("now: sysctl -w net.ipv4.tcp_max_orphans=65536", 'now: sysctl -w net.ipv4.tcp_mem="194262 259019 388524"'),
+    ),
+    "refused-line-6.1": Answer(
+        1,
+        ("the kernel refuses tcp_max_orphans = 262,144 (/etc/sysctl.d/60-orphans.conf line 2)",),
+        "write digits only: net.ipv4.tcp_max_orphans = 16384 into /etc/sysctl.d/60-orphans.conf line 2",
+        ("for good, in /etc/sysctl.d/60-orphans.conf line 2: net.ipv4.tcp_max_orphans = 16384",),
+    ),
+    "empty-unit-6.1": Answer(
+        0,
+        ("; a reboot changes neither",),
+        lines=("/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot",),
+    ),
+    "max-of-256-gib-5.4": Answer(
+        1,
+        (
+            "tcp_mem max 256.0 GiB is above the memory, 980.5 MiB: the OOM killer comes first; the numbers look like the "
+            "bytes of tcp_rmem or tcp_wmem; tcp_mem counts pages",
+        ),
+        "set net.ipv4.tcp_mem to 11763 15687 23526 (sysctl -w), and write that into /etc/sysctl.d/90-proxy.conf line 2",
+        ("net.ipv4.tcp_mem = 11763 15687 23526 is the kernel default, an estimate",),
+    ),
+    "above-memory-in-use-6.1": Answer(
+        2,
+        ("tcp_mem min 1.6 GiB is above the memory, 1.0 GiB: tcp_mem limits nothing",),
+        "set net.ipv4.tcp_mem to 32768 43690 65536 (sysctl -w)",
+        ("net.ipv4.tcp_mem = 32768 43690 65536 is a quarter of the memory at most",),
+    ),
+    "bytes-of-tcp-rmem-5.15": Answer(
+        1,
+        (
+            "tcp_mem max 24.0 GiB is above the memory, 869.1 MiB: the OOM killer comes first; tcp_mem has the numbers of "
+            "tcp_rmem, which are bytes; tcp_mem counts pages",
+        ),
+        "set net.ipv4.tcp_mem to 10428 13906 20856 (sysctl -w)",
+        ('now: sysctl -w net.ipv4.tcp_mem="10428 13906 20856"',),
+    ),
+    "nearly-full-6.1": Answer(
+        0,
+        (UNTOUCHED, "; a reboot changes neither"),
+        lines=(
+            'if TCP needs more: sysctl -w net.ipv4.tcp_mem="93384 124512 186768" (at most 729.6 MiB, twice the maximum of '
+            "now; needs 383.0 MiB more than TCP holds, 1.9 GiB are available: it is there)",
+        ),
+    ),
+}
+
+MEMORY = {
+    "above-memory-in-use-6.1": Answer(
+        2,
+        ("that is 93.5 % of the 960.9 MiB of memory of this machine, above 75 %",),
+        "see which sockets hold it (ss -tm), and restart their program; then lower net.ipv4.tcp_mem, which allows too much",
+        (
+            'once TCP holds less than that: sysctl -w net.ipv4.tcp_mem="30750 41000 61500" (at most 240.2 MiB, a quarter of '
+            "the memory; now 666.0 % are allowed)",
+        ),
+    ),
+    "nearly-full-6.1": Answer(
+        2,
+        ("above 90 % of the maximum, beyond which the kernel refuses memory",),
+        "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem",
+        LIMITS["nearly-full-6.1"].lines,
+    ),
+}
+
+
+def check(run: Run, command: str, name: str, *options: str) -> Output:
+    arguments = ["--procfs", str(HOSTS / name / "proc"), "--no-state", *options]
+    root = HOSTS / name / "root"
+    if command == "check_tcp_limits":
+        arguments += ["--sysctl-root", str(root)] if root.exists() else ["--no-drift"]
+    return run(command, *arguments)
+
+
+def judge(output: Output, explained: Output, answer: Answer) -> None:
+    text = output.lines[0].partition(" | ")[0]
+    assert (output.code, explained.code) == (answer.code, answer.code), text
+    for sentence in answer.sentences:
+        assert sentence in text, text
+    facts, _next, step = text.partition(". Next: ")
+    assert step.startswith(answer.step) and bool(step) == bool(answer.step), text
+    for line in answer.lines:
+        assert line in explained.lines, explained.text
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_limits(run: Run, name: str) -> None:
+    output = check(run, "check_tcp_limits", name)
+    judge(output, check(run, "check_tcp_limits", name, "-v"), LIMITS[name])
+    if LIMITS[name].code == 0:
+        assert output.perfdata["mem_limit_pct"] == output.perfdata["orphans_limit_pct"] == "100%;50:;10:;0"
+        assert output.perfdata.get("drift", "0;;;0") == "0;;;0"
+
+
+def test_every_host_is_judged() -> None:
+    assert {path.name for path in HOSTS.iterdir()} == set(LIMITS) >= set(MEMORY)
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_memory(run: Run, name: str) -> None:
+    """All others are in good order, as far as usage goes."""
+    judge(check(run, "check_tcp_mem", name), check(run, "check_tcp_mem", name, "-v"), MEMORY.get(name, Answer(0)))
+
+
+def test_the_verdict_leads_to_numbers(run: Run) -> None:
+    output = check(run, "check_tcp_mem", "nearly-full-6.1", "-v")
+    assert 'sysctl -w net.ipv4.tcp_mem="93384 124512 186768"' in output.verdict
+    output = check(run, "check_tcp_mem", "above-memory-in-use-6.1", "-v")
+    assert output.case == "TCP memory" and "93.5 % of the memory of this machine" in output.verdict
+    assert 'sysctl -w net.ipv4.tcp_mem="30750 41000 61500"' in output.verdict
+
+
+class TestSilenced:
+    """One option in each check."""
+
+    @pytest.mark.parametrize(
+        "name, code", [("max-of-256-gib-5.4", 0), ("above-memory-in-use-6.1", 0), ("bytes-of-tcp-rmem-5.15", 1)]
+    )
+    def test_limits(self, run: Run, name: str, code: int) -> None:
+        """Numbers of another setting stay what they are."""
+        output = check(run, "check_tcp_limits", name, "--no-memory")
+        assert output.code == code and "memory, " not in output.text
+
+    @pytest.mark.parametrize("options", [("--no-memory",), ("--tcp-mem", "409600,819200,1638400")])
+    def test_memory(self, run: Run, options: tuple[str, ...]) -> None:
+        output = check(run, "check_tcp_mem", "above-memory-in-use-6.1", *options)
+        assert output.code == 0
+        assert output.perfdata["memory_usage"] == "93.4959%;;;0"
+        verdict = check(run, "check_tcp_mem", "above-memory-in-use-6.1", "-v", *options).verdict
+        assert "of the memory of this machine" not in verdict
+
+
+class TestNotTheHostsMemory:
+    """Where lxcfs lays another file over meminfo, it is no measure of the limits of the machine."""
+
+    @pytest.fixture(autouse=True)
+    def laid_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tcp_headroom.proc.meminfo.replaced", lambda _root: True)
+
+    def test_limits(self, run: Run) -> None:
+        assert check(run, "check_tcp_limits", "above-memory-in-use-6.1").code == 0
+
+    def test_memory(self, run: Run) -> None:
+        output = check(run, "check_tcp_mem", "above-memory-in-use-6.1", "-v")
+        assert output.code == 0 and "memory_usage" in output.perfdata
+        assert not any("sysctl -w" in line for line in output.lines)
+
+
+def test_nothing_is_laid_over_a_plain_tree(tmp_path: pathlib.Path) -> None:
+    from tcp_headroom.proc import meminfo
+
+    (tmp_path / "meminfo").touch()
+    assert not meminfo.replaced(str(tmp_path)) and not meminfo.replaced("/proc")
+    assert not meminfo.replaced("/nonexistent")

@@ -151,10 +151,16 @@ def memory(machine: Machine) -> int:
     return max(total, machine.entries * (64 if floor_only else 128) * 1024)
 
 
+def in_proportion(levels: TcpMem) -> bool:
+    low, pressure, high = levels
+    usual = 3 * (pressure // 4)
+    return usual - 4 <= low <= usual + 4 and 2 * low - 4 <= high <= 2 * low + 4
+
+
 def of_another_boot(machine: Machine, levels: TcpMem) -> bool:
     """Whether both limits are those of one other machine: a balloon may have made it this one."""
-    low, pressure, high = levels
-    if machine.release < (2, 6, 39) or pressure <= 128 or (low, high) != (pressure // 4 * 3, pressure // 4 * 3 * 2):
+    pressure = levels.pressure
+    if machine.release < (2, 6, 39) or machine.by_hand or pressure <= 128 or not in_proportion(levels):
         return False
     before = pressure * PAGE * (8 if machine.release < (4, 1) else 16)
     least, most = machine._entries(before), machine._entries(int(before * 1.1) + (64 + 128) * MIB)
@@ -167,7 +173,7 @@ def well(machine: Machine, levels: TcpMem) -> bool:
     default, least, most = estimated(machine)
     if not low <= pressure <= high or high < 1 or tuple(levels) in BYTES[:3]:
         return False
-    if all(a <= b <= c for a, b, c in zip(least, levels, most)):
+    if all(a <= b <= c for a, b, c in zip(least, levels, most)) and in_proportion(levels):
         return True
     limit = memory(machine)
     if of_another_boot(machine, levels):

@@ -79,11 +79,10 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         return None if least is None or most is None else (least, most)
 
     def sets_levels(self, page: int, levels: TcpMem) -> bool:
-        """Whether the kernel may have set these levels by itself: each is within the span."""
+        """Whether the kernel may have set these levels by itself: within the span, and in its proportions."""
         around = self.around(page)
-        return around is not None and all(
-            low <= level <= high for low, level, high in zip(around[0], levels, around[1])
-        )
+        inside = around and all(low <= level <= high for low, level, high in zip(around[0], levels, around[1]))
+        return bool(inside) and proportionate(levels)
 
     def levels(self, page: int, memory: int | None = None) -> TcpMem | None:
         """Default of ``tcp_mem`` in pages of ``page`` bytes, estimated from ``memory``, else from what is known of it."""
@@ -97,10 +96,10 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         ``tcp_max_orphans`` is the half, is made for the same memory.
         """
         share = _share(self.release)
-        if share is None or share == 2 or levels.pressure <= LEAST_PRESSURE:
+        by_hand = self.entries is not None and self.memory.hashed is None
+        if share is None or share == 2 or by_hand or levels.pressure <= LEAST_PRESSURE:
             return None
-        low = levels.pressure // 4 * 3
-        if (levels.min, levels.max) != (low, 2 * low) or limit & (limit - 1):
+        if not proportionate(levels) or limit & (limit - 1):
             return None
         memory = levels.pressure * share * page
         span = Memory(memory, None, False).tabled
@@ -156,8 +155,13 @@ def _share(release: tuple[int, ...] | None) -> int | None:
     return 2 if release and release < (2, 6, 39) else 8 if release and release < (4, 1) else 16
 
 
+def proportionate(levels: TcpMem) -> bool:
+    """Whether they stand to each other as the kernel's own do, to a few pages."""
+    return abs(levels.min - levels.pressure // 4 * 3) <= 4 and abs(levels.max - 2 * levels.min) <= 4
+
+
 def levels_below(most: int) -> TcpMem:
-    """The levels that stand to a maximum of ``most`` pages as the kernel's own do."""
+    """The levels that stand to a maximum of ``most`` pages about as the kernel's own do."""
     return TcpMem(most // 2, most // 3 * 2, most)
 
 

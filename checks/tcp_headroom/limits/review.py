@@ -338,7 +338,7 @@ class Review:
     def _around(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """The least and the most that ``_left`` may be; None where it is exact, or what runs is not among them."""
         if name == MEM:
-            return self.defaults.around(self.page)
+            return self.defaults.around(self.page) if self.at_default(MEM) else None
         around = self.defaults.orphans_around
         if around is None or self.limit is None or not self.defaults.sets_orphans(self.limit):
             return None

@@ -32,7 +32,7 @@ def test_healthy_explained(host: Host) -> None:
     assert host.check("-v").lines[1:-1] == [
         "net.ipv4.tcp_max_orphans: the kernel sets 131072 by itself (half the entries of its hash table)",
         "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (an estimate, from 263883 351846 527766 to 325170 433561 650340; memory 24.0 GiB, by meminfo)",
-        "worst case: all of TCP, orphans included, 2.2 GiB, 7.0 % of the memory",
+        "worst case: all of TCP, orphans included, 2.2 GiB, 9.4 % of the memory",
         'if TCP needs more: sysctl -w net.ipv4.tcp_mem="589824 786432 1179648" (at most 4.5 GiB, twice the maximum of now)',
     ]
 

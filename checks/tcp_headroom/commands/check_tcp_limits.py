@@ -324,8 +324,8 @@ def costs(seen: Limits) -> Iterator[str]:
     most = wording.size(max(0, levels.max) * page)
     each = dict(seen.buffers).get("tcp_wmem", ())
     held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
-    machine = review.defaults.memory.machine
-    share = "" if not machine else f", {wording.percent(100 * max(0, levels.max) * page / machine)} of the memory"
+    total = review.defaults.memory.total
+    share = "" if not total else f", {wording.percent(100 * max(0, levels.max) * page / total)} of the memory"
     yield f"worst case: {held}all of TCP, orphans included, {most}{share}"
     if levels.max > 0 and levels.pressure == levels.max:
         yield "pressure and max of tcp_mem are equal: there is no phase in which TCP slows down before memory is refused"

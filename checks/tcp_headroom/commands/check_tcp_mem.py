@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 NAME = "TCP MEM"
 
 _HOLDERS = (
-    "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem, "
-    "three page counts, if there is memory for it"
+    "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem if there is "
+    "memory for it: -v has the command"
 )
 NEXT_STEPS = {
     "usage": _HOLDERS,
@@ -37,7 +37,7 @@ NEXT_STEPS = {
     "under_pressure": _HOLDERS,
     "memory_usage": "see which sockets hold it (ss -tm), and restart their program; then lower net.ipv4.tcp_mem, which "
     "allows too much: check_tcp_limits -v has the values",
-    "levels": "set net.ipv4.tcp_mem to three rising page counts",
+    "levels": "set net.ipv4.tcp_mem to three rising page counts: check_tcp_limits -v has them",
 }
 
 COUNTERS = {

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tcp_headroom.proc import meminfo
 from workbench.command import FIXTURES, Output, Run
+from workbench.sysctl_trees import plant
 
 HOSTS = FIXTURES / "settings"
 
@@ -190,7 +192,7 @@ class TestNotTheHostsMemory:
 
     @pytest.fixture(autouse=True)
     def laid_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("tcp_headroom.proc.meminfo.replaced", lambda _root: True)
+        monkeypatch.setattr("tcp_headroom.proc.meminfo.foreign", lambda _root: True)
 
     def test_limits(self, run: Run) -> None:
         assert check(run, "check_tcp_limits", "above-memory-in-use-6.1").code == 0
@@ -201,9 +203,15 @@ class TestNotTheHostsMemory:
         assert not any("sysctl -w" in line for line in output.lines)
 
 
-def test_nothing_is_laid_over_a_plain_tree(tmp_path: pathlib.Path) -> None:
-    from tcp_headroom.proc import meminfo
+def test_a_container_of_openvz_shows_its_own_memory(tmp_path: pathlib.Path) -> None:
+    """The node does not, and has ``/proc/bc``."""
+    plant(tmp_path, {"meminfo": "", "user_beancounters": ""})
+    assert meminfo.foreign(str(tmp_path))
+    plant(tmp_path, {"bc/resources": ""})
+    assert not meminfo.foreign(str(tmp_path))
 
+
+def test_nothing_is_laid_over_a_plain_tree(tmp_path: pathlib.Path) -> None:
     (tmp_path / "meminfo").touch()
-    assert not meminfo.replaced(str(tmp_path)) and not meminfo.replaced("/proc")
-    assert not meminfo.replaced("/nonexistent")
+    assert not meminfo.foreign(str(tmp_path)) and not meminfo.foreign("/proc")
+    assert not meminfo.foreign("/nonexistent")

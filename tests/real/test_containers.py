@@ -32,7 +32,7 @@ def inside(code: str, script: str, *options: str) -> str:
 
 def test_a_file_laid_over_meminfo(tmp_path: pathlib.Path) -> None:
     """As lxcfs does, though by another file system."""
-    code = 'from tcp_headroom.proc import meminfo; print(meminfo.replaced("/proc"), meminfo.read("/proc").total)'
+    code = 'from tcp_headroom.proc import meminfo; print(meminfo.foreign("/proc"), meminfo.read("/proc").total)'
     fake = tmp_path / "meminfo"
     fake.write_text("MemTotal: 4096 kB\n")
     assert inside(code, f"mount --bind {fake} /proc/meminfo") == f"True {4096 << 10}"

@@ -103,7 +103,7 @@ class Memory(nagiosplugin.Resource):
         self.memory: int | None = None
         """Bytes of memory that network buffers can come from."""
         # Levels that are given are of a machine that meminfo may know nothing of.
-        self.by_memory = not (arguments.no_memory or self.override or meminfo.replaced(self.root))
+        self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
         self.counters: dict[str, int] = {}
         self.left_out: list[str] = []

@@ -160,7 +160,7 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     capped = entries is not None and (entries >= EHASH_CAP or set_apart(words))
     if entries is None and chosen and total:
         entries = min(chosen, most_entries(total))
-    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.replaced(root))
+    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root))
     return memory, Table(entries, bool(chosen)), reasons
 
 

@@ -40,7 +40,7 @@ def read(root: str, levels: TcpMem, page: int) -> Raise | None:
         memory = meminfo.read(root)
     except Blind:
         return None
-    if meminfo.replaced(root) or levels.max < 1:
+    if meminfo.foreign(root) or levels.max < 1:
         return None
     try:
         used: int | None = tcp_mem.pages(sockstat.read(root).mem, tcp_mem.read_unit(root, page).size, page)

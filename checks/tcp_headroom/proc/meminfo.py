@@ -58,9 +58,15 @@ def parse(text: str) -> Meminfo:
     return Meminfo(total, low if low and low > 0 else None, None if available is None else max(0, available))
 
 
-def replaced(root: str) -> bool:
-    """Whether another file is mounted over it, as lxcfs does to show a container its own limit."""
+def foreign(root: str) -> bool:
+    """Whether it may show the memory of a container, while the limits of TCP are the machine's.
+
+    lxcfs mounts a file of its own over it. OpenVZ shows the container's as well, where there are beancounters, but
+    not ``/proc/bc``, which only the node has.
+    """
     try:
-        return os.stat(os.path.join(root, FILE)).st_dev != os.stat(root).st_dev
+        if os.stat(os.path.join(root, FILE)).st_dev != os.stat(root).st_dev:
+            return True
+        return os.path.lexists(os.path.join(root, "user_beancounters")) and not os.path.isdir(os.path.join(root, "bc"))
     except (OSError, ValueError):
         return False

@@ -138,7 +138,7 @@ def _beside_memory(root: str, found: Evidence) -> Evidence:
     """The evidence, with the memory of the machine and what tcp_mem may be set to, as far as they are known."""
     page = tcp_mem.page_size()
     try:
-        if meminfo.replaced(root):
+        if meminfo.foreign(root):
             return found
         found = found._replace(memory=meminfo.read(root).buffers // page)
     except Blind:

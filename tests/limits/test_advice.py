@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcp_headroom.commands import check_tcp_limits
-from tcp_headroom.limits import kernel_defaults
+from tcp_headroom.limits import kernel_defaults, tcp_max_orphans
 from workbench.limits_host import GIB, NOON, Host, host, levels
 from workbench.sysctl_trees import plant
 
@@ -270,3 +270,11 @@ class TestOneLine:
         host.options[1] = str(host.proc)
         output = host.check()
         assert output.code == 3 and len(output.text.encode()) <= 1024
+
+
+@pytest.mark.parametrize("orphans", [0, 1, 2, 3, 16384, 16385, 21564, 2**29, 2**30, 2**31 - 1])
+def test_a_limit_that_keeps_every_margin(orphans: int) -> None:
+    """And no smaller power of two does, as far as an int goes."""
+    enough = tcp_max_orphans.enough(orphans)
+    assert all(margin.left >= 0 for margin in tcp_max_orphans.margins(orphans, enough)) or enough == 2**31 - 1
+    assert enough <= 4 or any(margin.left < 0 for margin in tcp_max_orphans.margins(orphans, enough // 2))

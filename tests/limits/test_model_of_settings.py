@@ -134,7 +134,7 @@ def estimated(machine: Machine) -> tuple[TcpMem, TcpMem, TcpMem]:
         crash = sum(int(word[12:-1]) * MIB for word in machine.words if word.startswith("crashkernel="))
         if not floor_only:
             known = min(total, table)
-        if table * 0.9 >= 2 * (total + crash) or (not floor_only and total * 0.9 >= table):
+        if table * 0.9 >= 2 * (total + crash) or (not floor_only and total * 0.9 - 128 * MIB >= table):
             least, most = min(total, table // 2), total if floor_only else max(total, table)
     reserved = sum(int(word[12:-1]) * MIB for word in machine.words if word.startswith("crashkernel="))
     moved = int(machine.movable * 0.01)
@@ -272,3 +272,21 @@ def test_memory_that_is_added(show: Callable[[Machine], None]) -> None:
             told += "grown" in found
             assert all(how == "off" for how, _text in found.values()), text
     assert told > SETTINGS // 200
+
+
+@pytest.mark.parametrize(
+    "levels, kind",
+    [
+        ((100, 127, 393216), "high"), ((100, 127, 128), "off_levels high"), ((100, 127, 127), "off_levels"),
+        ((100, 128, 393216), ""), ((100, 2097152, 4194304), ""), ((100, 2097153, 4194304), "high"),
+        ((100, 2097152, 4194305), "high"), ((4194304, 4194304, 4194304), "high"), ((4194305, 4194305, 4194305), "high"),
+    ],
+)  # fmt: skip
+def test_edges(show: Callable[[Machine], None], levels: tuple[int, int, int], kind: str) -> None:
+    """16 GiB are 4194304 pages."""
+    machine = Machine(random.Random("edges"), words=False)
+    machine.release, machine.total, machine.entries, machine.orphans = (6, 1, 0), 16 * GIB, 131072, 65536
+    show(machine)
+    found = said(machine.review(machine.orphans, TcpMem(*levels)))
+    assert set(found) == set(kind.split())
+    assert (found.get("high", ("",))[0] == "absurd") == (levels[0] > 4194304)

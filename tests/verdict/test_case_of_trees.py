@@ -63,7 +63,9 @@ TREES = {
     "openvz/container": QUIET,
     "openvz/container-refused": judgement.CONTAINER,
     **{
-        str(path.relative_to(FIXTURES)): MEM if path.parent.name in ("above-memory-in-use-6.1", "nearly-full-6.1") else QUIET
+        str(path.relative_to(FIXTURES)): MEM
+        if path.parent.name in ("above-memory-in-use-6.1", "nearly-full-6.1")
+        else QUIET
         for path in FIXTURES.glob("settings/*/proc")
     },
 }

@@ -38,11 +38,11 @@ def test_nothing_can_be_seen(tmp_path: pathlib.Path) -> None:
 def test_a_drift_that_it_explains(host: Host) -> None:
     host.levels(400000, 600000, 800000)
     plant(host.proc, {"77/comm": "bpftune\n"})
-    said = "bpftune is running, which changes such settings while the machine runs"
+    said = "bpftune is running: it changes such settings while the machine runs"
     output = host.check("-v")
     assert output.code == 0 and said in output.lines
     host.persist("net.ipv4.tcp_mem = 300000 400000 600000\n")
-    assert f"(/etc/sysctl.d/50-web.conf line 1); {said}. Next: " in host.text()
+    assert "(/etc/sysctl.d/50-web.conf line 1); bpftune is running. Next: " in host.text()
     host.levels(300000, 400000, 600000)
     assert "bpftune" not in host.check("-v").text
 
@@ -52,5 +52,5 @@ def test_equal_levels_are_a_sentence(host: Host) -> None:
     host.levels(600000, 600000, 600000)
     output = host.check("-v")
     assert output.code == 0
-    line = "pressure and max of tcp_mem are equal: there is no phase in which TCP slows down before memory is refused"
+    line = "pressure and max of tcp_mem are equal: TCP does not slow down before memory is refused"
     assert line in output.lines

@@ -26,75 +26,72 @@ class Answer(NamedTuple):
     """Whole further lines of ``-v``."""
 
 
-UNTOUCHED = ", the kernel default; tcp_mem max "
-ESTIMATED = ", about the kernel default; tcp_mem max "
+UNTOUCHED = " (the default), tcp_mem max "
+ESTIMATED = " (about the default), tcp_mem max "
 
 LIMITS = {
     "kernelcore-6.1": Answer(
         0,
-        (UNTOUCHED, "384.0 MiB, about the kernel default; a reboot changes neither"),
+        (UNTOUCHED, "384.0 MiB (about the default). Both limits survive a reboot"),
         lines=(
-            "net.ipv4.tcp_mem: the kernel sets about 56352 75138 112704 by itself (an estimate, from 42057 56076 84114 to "
+            "net.ipv4.tcp_mem: the kernel's default is about 56352 75138 112704 (an estimate, from 42057 56076 84114 to "
             "69882 93176 139764; memory 4.6 GiB, by meminfo, without 58.0 GiB of ZONE_MOVABLE)",
         ),
     ),
-    "thash-entries-5.10": Answer(0, (f"tcp_max_orphans 512{UNTOUCHED}175.0 MiB, about", "; a reboot changes neither")),
+    "thash-entries-5.10": Answer(
+        0, (f"tcp_max_orphans 512{UNTOUCHED}175.0 MiB (about", "Both limits survive a reboot")
+    ),
     "crashkernel-5.10": Answer(
         0,
-        (f"tcp_max_orphans 32768{ESTIMATED}324.8 MiB, about the kernel default; a reboot changes neither",),
+        (f"tcp_max_orphans 32768{ESTIMATED}324.8 MiB (about the default). Both limits survive a reboot",),
         lines=(
-            "net.ipv4.tcp_max_orphans: the kernel sets about 16384 (16384 to 32768) by itself (an estimate, by the memory)",
+            "net.ipv4.tcp_max_orphans: the kernel's default is about 16384 (16384 to 32768) (an estimate, from the memory)",
         ),
     ),
-    "huge-pages-at-boot-7.2": Answer(0, (UNTOUCHED, "541.9 MiB, about the kernel default; a reboot changes neither")),
-    "64-mib-2.6.37": Answer(0, (f"tcp_max_orphans 1024{ESTIMATED}12.0 MiB, about the kernel default",)),
+    "huge-pages-at-boot-7.2": Answer(0, (UNTOUCHED, "541.9 MiB (about the default). Both limits survive a reboot")),
+    "64-mib-2.6.37": Answer(0, (f"tcp_max_orphans 1024{ESTIMATED}12.0 MiB (about the default)",)),
     "memory-added-5.15": Answer(
         1,
         (
-            "both limits are those of a machine with 901.1 MiB of memory, and this one has 15.8 GiB: memory was added after "
-            "the boot, or somebody lowered both",
+            "limits too small, memory added after the boot: they fit 901.1 MiB, the machine has 15.8 GiB (or both were lowered)",
         ),
-        "reboot, so that the kernel sets both for this memory",
+        "reboot, so that the kernel sets both limits again; until then set them (see -v)",
         ("now: sysctl -w net.ipv4.tcp_max_orphans=65536", 'now: sysctl -w net.ipv4.tcp_mem="194262 259019 388524"'),
     ),
     "refused-line-6.1": Answer(
         1,
-        ("the kernel refuses tcp_max_orphans = 262,144 (/etc/sysctl.d/60-orphans.conf line 2)",),
-        "write digits only: net.ipv4.tcp_max_orphans = 16384 into /etc/sysctl.d/60-orphans.conf line 2",
+        ("the kernel refuses a setting: tcp_max_orphans = 262,144 (/etc/sysctl.d/60-orphans.conf line 2)",),
+        "write digits only: tcp_max_orphans = 16384 (see -v)",
         ("for good, in /etc/sysctl.d/60-orphans.conf line 2: net.ipv4.tcp_max_orphans = 16384",),
     ),
     "empty-unit-6.1": Answer(
         0,
-        ("; a reboot changes neither",),
+        ("Both limits survive a reboot",),
         lines=("/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot",),
     ),
     "max-of-256-gib-5.4": Answer(
         1,
         (
-            "tcp_mem max 256.0 GiB is above the memory, 980.5 MiB: the OOM killer comes first; the numbers look like the "
-            "bytes of tcp_rmem or tcp_wmem; tcp_mem counts pages",
+            "tcp_mem is no limit: max 256.0 GiB, memory 980.5 MiB; its numbers look like the bytes of tcp_rmem, but tcp_mem counts pages",
         ),
-        "set net.ipv4.tcp_mem to 11763 15687 23526 (sysctl -w), and write that into /etc/sysctl.d/90-proxy.conf line 2",
-        ("net.ipv4.tcp_mem = 11763 15687 23526 is the kernel default, an estimate",),
+        "set tcp_mem to 11763 15687 23526 (see -v)",
+        ("net.ipv4.tcp_mem = 11763 15687 23526 is the kernel's default, an estimate",),
     ),
     "above-memory-in-use-6.1": Answer(
         2,
-        ("tcp_mem min 1.6 GiB is above the memory, 1.0 GiB: tcp_mem limits nothing",),
-        "set net.ipv4.tcp_mem to 32768 43690 65536 (sysctl -w)",
+        ("tcp_mem is no limit: min 1.6 GiB, memory 1.0 GiB",),
+        "set tcp_mem to 32768 43690 65536 (see -v)",
         ("net.ipv4.tcp_mem = 32768 43690 65536 is a quarter of the memory at most",),
     ),
     "bytes-of-tcp-rmem-5.15": Answer(
         1,
-        (
-            "tcp_mem max 24.0 GiB is above the memory, 869.1 MiB: the OOM killer comes first; tcp_mem has the numbers of "
-            "tcp_rmem, which are bytes; tcp_mem counts pages",
-        ),
-        "set net.ipv4.tcp_mem to 10428 13906 20856 (sysctl -w)",
+        ("tcp_mem is no limit: max 24.0 GiB, memory 869.1 MiB; tcp_mem has the bytes of tcp_rmem, but counts pages",),
+        "set tcp_mem to 10428 13906 20856 (see -v)",
         ('now: sysctl -w net.ipv4.tcp_mem="10428 13906 20856"',),
     ),
     "nearly-full-6.1": Answer(
         0,
-        (UNTOUCHED, "; a reboot changes neither"),
+        (UNTOUCHED, "Both limits survive a reboot"),
         lines=(
             'if TCP needs more: sysctl -w net.ipv4.tcp_mem="93384 124512 186768" (at most 729.6 MiB, twice the maximum of '
             "now; needs 383.0 MiB more than TCP holds, 1.9 GiB are available: it is there)",
@@ -105,8 +102,8 @@ LIMITS = {
 MEMORY = {
     "above-memory-in-use-6.1": Answer(
         2,
-        ("that is 93.5 % of the 960.9 MiB of memory of this machine, above 75 %",),
-        "see which sockets hold it (ss -tm), and restart their program; then lower net.ipv4.tcp_mem, which allows too much",
+        ("TCP holds over 75 % of the memory of this machine: 898.4 MiB, 93.5 % of 960.9 MiB",),
+        "find who holds it (ss -tm); then lower net.ipv4.tcp_mem (see -v)",
         (
             'once TCP holds less than that: sysctl -w net.ipv4.tcp_mem="30750 41000 61500" (at most 240.2 MiB, a quarter of '
             "the memory; now 666.0 % are allowed)",
@@ -114,8 +111,8 @@ MEMORY = {
     ),
     "nearly-full-6.1": Answer(
         2,
-        ("above 90 % of the maximum, beyond which the kernel refuses memory",),
-        "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem",
+        ("over 90 %, memory is refused at 100 %: 346.5 MiB, 95.0 % of the 364.8 MiB allowed",),
+        "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem (see -v)",
         LIMITS["nearly-full-6.1"].lines,
     ),
 }
@@ -163,7 +160,7 @@ def test_the_verdict_leads_to_numbers(run: Run) -> None:
     output = check(run, "check_tcp_mem", "nearly-full-6.1", "-v")
     assert 'sysctl -w net.ipv4.tcp_mem="93384 124512 186768"' in output.verdict
     output = check(run, "check_tcp_mem", "above-memory-in-use-6.1", "-v")
-    assert output.case == "TCP memory" and "93.5 % of the memory of this machine" in output.verdict
+    assert output.case == "short of TCP memory" and "93.5 % of the memory of this machine" in output.verdict
     assert 'sysctl -w net.ipv4.tcp_mem="30750 41000 61500"' in output.verdict
 
 
@@ -176,7 +173,7 @@ class TestSilenced:
     def test_limits(self, run: Run, name: str, code: int) -> None:
         """Numbers of another setting stay what they are."""
         output = check(run, "check_tcp_limits", name, "--no-memory")
-        assert output.code == code and "memory, " not in output.text
+        assert output.code == code and "no limit" not in output.text
 
     @pytest.mark.parametrize("options", [("--no-memory",), ("--tcp-mem", "409600,819200,1638400")])
     def test_memory(self, run: Run, options: tuple[str, ...]) -> None:

@@ -51,8 +51,8 @@ def test_a_first_process_that_is_not_the_machines() -> None:
         "except Blind as reason: print(reason)"
     )
     assert inside(code, "mount -t proc proc /proc", "--pid", "--fork") == (
-        "this is a container (its first process, s6-svscan, is not that of the machine), and its files do not boot the "
-        "machine; give the root of the host with --sysctl-root"
+        "this is a container (its first process, s6-svscan, is not that of the machine), whose files do not boot the "
+        "machine; give the root of the host with --sysctl-root DIR"
     )
 
 

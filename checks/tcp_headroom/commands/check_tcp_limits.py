@@ -3,19 +3,18 @@
 Judges what changes rarely, so that it can be acknowledged apart from usage. Reads
 ``tcp_max_orphans``, ``tcp_mem``, ``kernel_defaults``, the peak that check_tcp_orphans
 remembers (``orphan_peak``) and what a reboot sets (``sysctl_files``); ``review``
-reckons. Nothing is changed: the commands that would are printed with ``-v``.
+calculates. Nothing is changed: the commands that would are printed with ``-v``.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import drift, kernel_defaults, raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.limits.advice import commands, listed, next_steps, where
 from tcp_headroom.limits.findings import findings, usual_levels, usual_orphans
@@ -25,6 +24,7 @@ from tcp_headroom.proc import reading, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Sequence
 
     from nagiosplugin.state import ServiceState
@@ -35,48 +35,41 @@ NAME = "TCP LIMITS"
 
 STATES = {OFF: nagiosplugin.Warn, ABSURD: nagiosplugin.Critical}
 
-ROOM = 1023 - len(f"{NAME} CRITICAL - . Next: ") - 200
-"""Bytes of the status line without what is always there, and its perfdata: it has to pass NRPE."""
-
-MORE = "and more, which -v lists"
-
 COUNTS = {MAX_ORPHANS: 1, MEM: 3}
 """How many numbers each has."""
 
 
-def build_parser() -> plugin.Parser:
+EXAMPLES = """\
+  check_tcp_limits -v
+  check_tcp_limits --sysctl-root /host    (in a container, with the host's root)"""
+
+
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_limits",
-        "Judges tcp_max_orphans and tcp_mem themselves: by the defaults of the kernel, by the peak of orphans, and by "
-        "what a reboot would set.",
+        "Checks the limits tcp_max_orphans and tcp_mem themselves: against the defaults\n"
+        "of the kernel, the peak of orphans, and what a reboot would set.",
+        EXAMPLES,
         percent=True,
-        default=("50:, of the kernel's default in percent", "10:"),
+        default=("50:, in percent of the kernel's default", "10:"),
     )
-    parser.add_argument(
+    parser.judging.add_argument("--no-drift", action="store_true", help="do not check what a reboot would set")
+    options.add_no_memory(parser)
+    parser.reading.add_argument(
         "--sysctl-root", metavar="DIR",
-        help="the root of the host, whose sysctl files a reboot reads (in a container: where it is mounted); default: /, "
-        "but with another --procfs than /proc there is none",
+        help="the root of the host, for the sysctl files that a reboot reads; default: /, none with another --procfs",
     )  # fmt: skip
-    parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
-    parser.add_argument(
-        "--no-memory",
-        action="store_true",
-        help="do not judge whether tcp_mem is too high for the memory of the machine",
-    )
-    orphan_peak.add_option(parser)
-    state.add_options(parser)
+    options.add_peak_days(parser)
+    options.add_state(parser)
     return parser
 
 
-class Limits(nagiosplugin.Resource):
+class Limits(plugin.Host):
     """Reads everything; what could not be read is None in the review."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
-        self.unseen: list[str] = []
-        """What the verdict would need, and why it is not there."""
+        super().__init__(arguments)
         self.doubt = ""
         """Why what a reboot sets may be another value than the one that was read."""
         self.notes: list[str] = []
@@ -92,64 +85,31 @@ class Limits(nagiosplugin.Resource):
         # Without a limit there is nothing to hold against the rest.
         if limit is not None or levels is not None:
             if defaults.memory.known is None:
-                self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
+                self.unseen.append(Blind(f"the kernel default cannot be calculated: {'; '.join(defaults.reasons)}"))
             else:
                 self.notes += defaults.reasons
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
-                    self.unseen.append("the defaults of so old a kernel are not all known")
+                    self.unseen.append(Blind("the defaults of this old kernel are not all known"))
             peak, settings = self.read_peak(), self.read_settings()
         self.buffers = [pair for pair in map(self.read_buffers, ("tcp_rmem", "tcp_wmem")) if pair]
         self.review = Review(
             limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges, self.buffers,
             not self.arguments.no_memory,
         )  # fmt: skip
-        self.findings = {name: (STATES[how], text) for name, (how, text) in findings(self.review).items()}
-        if self.doubt and "drift" in self.findings:
-            kind, text = self.findings["drift"]
-            self.findings["drift"] = (kind, f"{text}, unless what was not read says otherwise: {self.doubt}")
-        if self.review.drifts:
-            self.explain_drift()
+        found = findings(self.review, not self.doubt, self.live_tuner())
+        self.findings = {name: (STATES[how], text) for name, (how, text) in found.items()}
         self.steps.update(next_steps(self.review))
-        worst = sorted(self.findings, key=lambda name: -self.findings[name][0].code)
-        room = ROOM - length(facts(self)) - (length(self.steps.get(worst[0], "")) if worst else 0)
-        if worst:
-            kept = fitting([self.findings[name][1] for name in worst], room)
-            for name in worst[kept:]:
-                kind, text = self.findings[name]
-                self.notes.append(f"also wrong: {text}")
-                self.findings[name] = (kind, MORE if name == worst[kept] else "")
-        elif self.unseen:
-            kept = fitting(self.unseen, room)
-            self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
-            self.unseen[kept:] = [MORE] if self.unseen[kept:] else []
 
-    def explain_drift(self) -> None:
-        """Say so where a program that runs may have changed what the boot has set."""
+    def live_tuner(self) -> str:
+        """What shows that a program may have changed what the boot has set; empty where there is no drift."""
+        if not self.review.drifts:
+            return ""
         from tcp_headroom.boot import live_tuners
 
         sign = live_tuners.sign(self.arguments.sysctl_root or "/", self.root)
-        if not sign:
-            return
-        text = f"{sign}, which changes such settings while the machine runs"
-        if "drift" in self.findings:
-            kind, drifts = self.findings["drift"]
-            self.findings["drift"] = (kind, f"{drifts}; {text}")
-        else:
-            self.notes.append(text)
-
-    def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
-        limit = levels = None
-        try:
-            limit = tcp_max_orphans.read(self.root, None)
-        except Blind as reason:
-            self.unseen.append(str(reason))
-        try:
-            levels = tcp_mem.read(self.root, None)
-        except Blind as reason:
-            # What hides both is said once.
-            if not (self.unseen and isinstance(reason, sysctl.Hidden)):
-                self.unseen.append(str(reason))
-        return limit, levels
+        if sign:
+            self.notes.append(f"{sign}: it changes such settings while the machine runs")
+        return sign or ""
 
     def read_buffers(self, name: str) -> tuple[str, tuple[int, ...]] | None:
         """The bytes that each socket may have, and by what sysctl; only to compare with, so it may be missing."""
@@ -158,6 +118,14 @@ class Limits(nagiosplugin.Resource):
         except (Blind, ValueError):
             return None
 
+    def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
+        limit = self.needed(lambda: tcp_max_orphans.read(self.root, None))
+        levels = self.needed(lambda: tcp_mem.read(self.root, None))
+        # What hides both is said once.
+        if len(self.unseen) > 1 and isinstance(self.unseen[-1], sysctl.Hidden):
+            self.unseen.pop()
+        return limit, levels
+
     def read_peak(self) -> orphan_peak.Peak | None:
         """The peak that check_tcp_orphans left, if it did."""
         path = ""
@@ -165,12 +133,12 @@ class Limits(nagiosplugin.Resource):
             path = state.chosen(self.arguments) or ""
             peak = orphan_peak.highest(path, self.root, self.arguments.peak_days, time.time()) if path else None
         except (Blind, OSError) as reason:
-            self.notes.append(f"left out, orphans_peak: {state.loss(reason, path)}")
+            self.left_out.append(f"orphans_peak: {state.loss(reason, path)}")
             return None
         if not peak:
             tree = "" if self.root == "/proc" else f" --procfs {wording.path(self.root)}"
             place = f"check_tcp_orphans{tree} has kept none in {wording.path(path)}" if path else "no state is read"
-            self.notes.append(f"left out, orphans_peak: {place}")
+            self.left_out.append(f"orphans_peak: {place}")
         return peak
 
     def read_settings(self) -> dict[str, Setting] | None:
@@ -179,27 +147,24 @@ class Limits(nagiosplugin.Resource):
         if self.arguments.no_drift:
             return None
         if root is None and self.root != "/proc":
-            self.unseen.append(
-                "what a reboot sets is not known for another --procfs; name the root it belongs to with "
-                "--sysctl-root DIR, or do without by --no-drift"
-            )
+            remedy = "give its root with --sysctl-root DIR, or use --no-drift"
+            self.unseen.append(Blind("what a reboot sets is not known with another --procfs", remedy=remedy))
             return None
         from tcp_headroom.boot import sysctl_files
 
         try:
             found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:
-            self.unseen.append(f"what a reboot sets cannot be seen: {reason}; --no-drift does without")
+            remedy = f"{reason.remedy or 'fix that'}, or use --no-drift"
+            self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason.reason}", remedy=remedy))
             return None
         self.notes += found.notes
         if found.blind:
             first, *more = found.blind
             self.doubt = first
-            self.notes += (f"not certain, {doubt}" for doubt in more)
-            rest = f"; {MORE}" if more else ""
-            self.unseen.append(
-                f"what a reboot sets is not certain: {first}{rest}; mend that, or do without by --no-drift"
-            )
+            self.notes += (f"not certain: {doubt}" for doubt in more)
+            remedy = "fix that (-v), or use --no-drift"
+            self.unseen.append(Blind(f"what a reboot sets is not certain: {first}", remedy=remedy))
         return found.settings
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
@@ -207,7 +172,7 @@ class Limits(nagiosplugin.Resource):
         review = self.review
         if self.unseen and not self.findings:
             # Something found wrong is worth more than what could not be seen.
-            yield plugin.blind("; ".join(self.unseen))
+            yield from self.blinds()
         for name in self.findings:
             yield nagiosplugin.Metric(name, None, context="finding")
         if review.orphans_share is not None:
@@ -222,22 +187,6 @@ class Limits(nagiosplugin.Resource):
             yield nagiosplugin.Metric("drift", len(review.drifts), min=0, context="gauge")
 
 
-def length(text: str) -> int:
-    """In bytes, with what separates it from the next sentence."""
-    return len(text.encode("utf-8", "replace")) + len("; ")
-
-
-def fitting(sentences: list[str], room: int) -> int:
-    """How many of them fit into so many bytes, with ``MORE`` where it is needed; the first is always taken."""
-    lengths = [length(sentence) for sentence in sentences]
-    if sum(lengths) <= room:
-        return len(sentences)
-    kept = 1
-    while kept < len(sentences) and sum(lengths[: kept + 1]) <= room - length(MORE):
-        kept += 1
-    return kept
-
-
 class Judged(nagiosplugin.Context):
     """Takes the state from ``findings``; the metric's name says which."""
 
@@ -247,37 +196,43 @@ class Judged(nagiosplugin.Context):
         return nagiosplugin.Result(state, text, metric)
 
 
-def facts(seen: Limits) -> str:
-    """The first sentence of the status line."""
+def figure(seen: Limits) -> str:
+    """Both limits, and how they stand to the kernel's defaults; of one that is wrong its finding says so."""
     review, parts = seen.review, []
-    if review.limit is not None:
+    if review.limit is not None and not seen.findings.keys() & {"limit", "off_limit", "grown"}:
         exact = review.defaults.entries is not None
         parts.append(
             f"tcp_max_orphans {review.limit}" + share(review.orphans_share, exact, review.at_default(MAX_ORPHANS))
         )
-    if review.levels is not None:
+    if review.levels is not None and not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:
         most = wording.size(max(0, review.levels.max) * review.page)
         parts.append(f"tcp_mem max {most}" + share(review.mem_share, False, review.at_default(MEM)))
-    if not parts:
-        return ""
+    return ", ".join(parts)
+
+
+def rest(seen: Limits) -> Iterator[str]:
+    """The peak, and whether the limits survive a reboot."""
+    review = seen.review
     if review.peak:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(review.peak.when))
-        parts.append(f"peak {wording.count(review.peak.orphans, 'orphan')}, {day}")
+        yield f"Peak {wording.count(review.peak.orphans, 'orphan')} on {day}"
     if review.settings is not None and not seen.unseen:
         count = len(review.drifts)
-        if count or not review.uncertain:
-            parts.append(f"a reboot changes {wording.count(count, 'setting') if count else 'neither'}")
-    return "; ".join(parts)
+        if count and not any(name.startswith("drift") for name in seen.findings):
+            yield f"A reboot changes {wording.count(count, 'setting')}"
+        elif not count and not review.uncertain:
+            yield "Both limits survive a reboot"
 
 
 def share(percent: float | None, exact: bool, at_default: bool) -> str:
-    """How that stands to the kernel default: a share of an estimate is no fact, and within its span it says nothing."""
+    """How that stands to the kernel's default: a share of an estimate is no fact, and within its span it says nothing."""
     if percent is None:
         return ""
+    about = "" if exact else "about "
     if at_default:
-        return f", {'' if exact else 'about '}the kernel default"
+        return f" ({about}the default)"
     times = f"{percent / 100:.0f} times" if percent >= 1000 else f"{wording.percent(percent)} of"
-    return f", {'' if exact else 'about '}{times} the kernel default"
+    return f" ({about}{times} the default)"
 
 
 def explanation(seen: Limits) -> Iterator[str]:
@@ -286,17 +241,14 @@ def explanation(seen: Limits) -> Iterator[str]:
     defaults, memory = review.defaults, review.defaults.memory
     orphans, levels = defaults.orphans, defaults.levels(review.page)
     if orphans:
-        source = "half the entries of its hash table" if defaults.entries else "an estimate, by the memory"
-        yield f"{MAX_ORPHANS}: the kernel sets {usual_orphans(review)} by itself ({source})"
+        source = "half the entries of its hash table" if defaults.entries else "an estimate, from the memory"
+        yield f"{MAX_ORPHANS}: the kernel's default is {usual_orphans(review)} ({source})"
     if levels and memory.known:
-        by = (
-            "meminfo"
-            if memory.total is not None and memory.known + memory.movable == memory.total
-            else "the size of its hash table"
-        )
+        by_meminfo = memory.total is not None and memory.known + memory.movable == memory.total
+        by = "meminfo" if by_meminfo else "the size of its hash table"
         movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
         yield (
-            f"{MEM}: the kernel sets about {listed(levels)} by itself (an estimate, {usual_levels(review)}; memory "
+            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; memory "
             f"{wording.size(memory.known)}, by {by}{movable})"
         )
     yield from costs(seen)
@@ -306,13 +258,14 @@ def explanation(seen: Limits) -> Iterator[str]:
     for one in review.drifts:
         if not one.setting:
             known = "no file that was read" if seen.doubt else "no file"
-            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets {listed(one.boot)}, the kernel default"
+            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets the kernel's default, {listed(one.boot)}"
     for name in review.uncertain:
-        yield f"{name}: what a reboot sets is not known, as no file has all of it, and the kernel default is uncertain"
+        yield f"{name}: what a reboot sets is not known: no file has all of it, and the kernel's default is not certain"
     yield from commands(review)
     yield from seen.notes
+    yield from seen.gaps()
     for reason in seen.unseen if seen.findings else ():
-        yield f"left out, {reason}"
+        yield f"not shown, {reason}"
 
 
 def costs(seen: Limits) -> Iterator[str]:
@@ -325,10 +278,10 @@ def costs(seen: Limits) -> Iterator[str]:
     each = dict(seen.buffers).get("tcp_wmem", ())
     held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
     total = review.defaults.memory.total
-    share = "" if not total else f", {wording.percent(100 * max(0, levels.max) * page / total)} of the memory"
-    yield f"worst case: {held}all of TCP, orphans included, {most}{share}"
+    part = "" if not total else f", {wording.percent(100 * max(0, levels.max) * page / total)} of the memory"
+    yield f"worst case: {held}all of TCP, orphans included, {most}{part}"
     if levels.max > 0 and levels.pressure == levels.max:
-        yield "pressure and max of tcp_mem are equal: there is no phase in which TCP slows down before memory is refused"
+        yield "pressure and max of tcp_mem are equal: TCP does not slow down before memory is refused"
     if not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:
         found = raising.read(seen.root, levels, page)
         if found:
@@ -343,9 +296,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(seen, figure, rest, explanation, seen.steps),
         seen,
-        plugin.Gauge("gauge"),
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps),
     )

@@ -1,6 +1,6 @@
 """What to do about tcp_max_orphans and tcp_mem: the next step of each finding, and where a line belongs.
 
-What is to be set ``review`` reckons; here it is put into words fit for the status
+What is to be set ``review`` calculates; here it is put into words fit for the status
 line, and into commands to type.
 """
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 PLACES = ("/etc/sysctl.d/90-tcp-headroom.conf", "/etc/sysctl.d/zz-tcp-headroom.conf")
 """Where the line belongs for a setting that no file of the administrator's has: the first that comes late enough."""
 
-SHORT = 60
-"""Characters of a path in the status line; the rest is for -v."""
-
 
 _OF_ORPHANS, _OF_LEVELS = ("limit", "off_limit", "peak"), ("levels", "high", "off_levels")
 
@@ -32,32 +29,27 @@ def next_steps(review: Review) -> dict[str, str]:
     """The step for each of ``findings``."""
     steps = {}
     for name, values in review.advice.items():
-        line = place(review, name, SHORT)
-        then = f"as {line} has it" if review.kept(name) else f"and write that into {line}"
-        step = f"set {name} to {listed(values)} (sysctl -w), {then}; -v has the commands"
+        step = f"set {name.rpartition('.')[2]} to {listed(values)} (see -v)"
         if name == MAX_ORPHANS and review.peak_needs > values[0]:
-            step += f"; {bounded(review)}, so find first who makes them: check_tcp_orphans -v"
+            step = f"run check_tcp_orphans -v first, as {SAFETY} times the peak can fill the memory; then {step}"
         steps.update(dict.fromkeys(_OF_ORPHANS if name == MAX_ORPHANS else _OF_LEVELS, step))
     if review.grown:
-        steps["grown"] = (
-            "reboot, so that the kernel sets both for this memory; until then -v has the commands to set them"
-        )
+        steps["grown"] = "reboot, so that the kernel sets both limits again; until then set them (see -v)"
     for setting in [one.setting for one in idle(review)][:1]:
-        line = where(setting, SHORT)
-        steps["refused"] = f"write digits only: {setting.name} = {listed(meant(review, setting.name))} into {line}"
+        name = setting.name.rpartition(".")[2]
+        steps["refused"] = f"write digits only: {name} = {listed(meant(review, setting.name))} (see -v)"
     steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
     steps.setdefault("high", "set net.ipv4.tcp_mem to three page counts, the last at most a quarter of the memory")
     steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
-    steps.setdefault("peak", "find who makes them: check_tcp_orphans -v")
+    steps.setdefault("peak", "find the service that makes them: check_tcp_orphans -v")
     for name in ("off_limit", "off_levels"):
         steps.setdefault(name, "change the setting, or the range")
-    for one in undecided(review)[:1]:
-        line = place(review, one.name, SHORT)
-        steps["drift"] = (
-            f"set {one.name} to {listed(one.boot)} now, or write {listed(one.running)} into {line}"
-            if review.sound(one.name, one.boot)
-            else f"write {one.name} = {listed(one.running)} into {line}"
-        ) + "; -v has the commands"
+    for one in undecided(review):
+        assert one.setting
+        file = "that file" if place(review, one.name) == where(one.setting) else "a file of /etc/sysctl.d"
+        keep = f"write {one.name.rpartition('.')[2]} = {listed(one.running)} into {file} (see -v)"
+        now = f"set it to {listed(one.boot)} now, or " if review.sound(one.name, one.boot) else ""
+        steps[f"drift {one.name}"] = now + keep
     return steps
 
 
@@ -94,14 +86,14 @@ def reason(review: Review, name: str) -> str:
         value = review.recommended
         if value == review.peak_needs:
             return f"the smallest power of two that is {SAFETY} times the peak"
-        return bounded(review) if review.peak_needs > (value or 0) else "the kernel default"
+        return bounded(review) if review.peak_needs > (value or 0) else "the kernel's default"
     levels = review.recommended_levels
     if levels == review.defaults.levels(review.page):
-        return "the kernel default, an estimate"
+        return "the kernel's default, an estimate"
     return "a quarter of the memory at most" if levels == review.most_levels else "the maximum that runs, in order"
 
 
-def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
+def place(review: Review, name: str) -> str:
     """Where the line for a setting belongs: where it is now, unless that is no file of the administrator's."""
     if review.settings is None:
         # Nobody knows what else is there.
@@ -110,13 +102,13 @@ def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
     if setting is None or not setting.line:
         return PLACES[0]
     if setting.path.startswith("/etc/"):
-        return where(setting, room)
+        return where(setting)
     before = os.path.basename(setting.path)
-    return next((path for path in PLACES if os.path.basename(path) > before), where(setting, room))
+    return next((path for path in PLACES if os.path.basename(path) > before), where(setting))
 
 
-def where(setting: Setting, room: int = wording.MAX_LINE) -> str:
-    path = wording.clean(setting.path, room)
+def where(setting: Setting) -> str:
+    path = wording.path(setting.path)
     return f"{path} line {setting.line}" if setting.line else path
 
 

@@ -86,7 +86,7 @@ def line(found: Raise) -> str:
 def step(found: Raise | None) -> str:
     """A next step, with what to type where that is known."""
     if not found or not found.levels:
-        return "raise net.ipv4.tcp_mem if the memory is there"
+        return "if memory allows, raise net.ipv4.tcp_mem"
     if found.lower:
         return f"then lower net.ipv4.tcp_mem: {found.command}"
-    return f"raise net.ipv4.tcp_mem if the memory is there: {found.command}"
+    return f"if memory allows, raise net.ipv4.tcp_mem: {found.command}"

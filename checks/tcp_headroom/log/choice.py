@@ -70,20 +70,23 @@ def look(request: Request, clock: Clock, window: Window, reach: Window) -> Look:
     """
     best: View | None = None
     refused: list[str] = []
+    first: Blind | None = None
     for source in _sources(request, clock, reach):
         try:
             view = source()
         except Blind as reason:
+            first = first or reason
             refused.append(str(reason))
             continue
         if best is None or view.since < best.since - BOOT_TIME:
             best, view = view, best or view
         if view is not best:
-            refused.append(f"{view.source} shows {coverage(view, window):.0f} % of the window")
+            refused.append(f"{view.source} shows {coverage(view, window):.0f} % of that time")
         if best.since <= window.start:
             break
     if best is None:
-        raise Blind(refused[0], refused)
+        assert first
+        raise Blind(first.reason, refused, remedy=first.remedy)
     return Look(best, refused)
 
 

@@ -99,10 +99,12 @@ def _refuse_sightless(shown: str, scan: Scan) -> None:
     if not scan.kernel:
         raise Blind(f"{shown} holds no kernel message, so a hit would not show there")
     if not scan.info:
-        raise Blind(f"{shown} holds no kernel message of level info, which a hit has; look at the filter of syslog")
+        raise Blind(
+            f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog"
+        )
     newest = scan.newest
     if newest and newest.when and newest.when < scan.clock.booted and newest.host == os.uname().nodename:
-        raise Blind(f"{shown} has had no line since this host was booted; look at syslog")
+        raise Blind(f"{shown} has no line since this host was booted", remedy="check syslog")
 
 
 def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
@@ -116,7 +118,7 @@ def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list
             return
         if attempt < ATTEMPTS:
             _read_siblings(siblings, seen, scan, notes)
-    notes.append(f"the rotated files of {wording.path(path)} were renamed again and again while they were read")
+    notes.append(f"the rotated files of {wording.path(path)} were renamed too often while they were read")
 
 
 def _read_siblings(

@@ -104,11 +104,12 @@ def _refuse_sightless(place: Sequence[str]) -> None:
         return
     if any(_blocks([*place, "--lines=1", "_TRANSPORT=kernel"])):
         raise Blind(
-            "the journal holds no kernel message of level info, which a hit has; look at MaxLevelStore in journald.conf"
+            "the journal holds no kernel message of level info, which a hit has",
+            remedy="check MaxLevelStore in journald.conf",
         )
     raise Blind(
-        "the journal holds no kernel message for this user to see; add the user to group systemd-journal, "
-        "or look at ReadKMsg in journald.conf"
+        "the journal shows this user no kernel message",
+        remedy="add this user to group systemd-journal, or check ReadKMsg in journald.conf",
     )
 
 
@@ -171,7 +172,7 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
 
     program = next((path for path in PROGRAMS if os.path.exists(path)), None)
     if not program:
-        raise Blind("there is no journalctl on this host; use --source kmsg or --source file")
+        raise Blind("there is no journalctl on this host", remedy="use --source kmsg or --source file")
     process = None
     try:
         process = subprocess.Popen(
@@ -195,14 +196,16 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
                 rest += data
         complaint = process.stderr.read(4096).decode("utf-8", "replace")
         if process.wait() != 0 or "No journal files" in complaint:
-            raise Blind(f"journalctl cannot read the journal: {_reason(complaint)}")
+            raise _refusal(complaint)
     finally:
         if process:
             with process:
                 process.kill()
 
 
-def _reason(complaint: str) -> str:
+def _refusal(complaint: str) -> Blind:
     if "systemd-journal" in complaint:
-        return "this user may not see it; add the user to group systemd-journal"
-    return wording.clean(complaint.removesuffix("\n"), 120) or "it says nothing"
+        remedy = "add this user to group systemd-journal"
+        return Blind("journalctl cannot read the journal: this user may not see it", remedy=remedy)
+    reason = wording.clean(complaint.removesuffix("\n"), 120) or "it says nothing"
+    return Blind(f"journalctl cannot read the journal: {reason}")

@@ -77,8 +77,8 @@ def classify(message: str) -> tuple[str, int] | None:
     cause = messages.cause(message)
     if cause:
         return cause, 1
-    swallowed = messages.suppressed(message)
-    return None if swallowed is None else (SUPPRESSED, swallowed)
+    suppressed = messages.suppressed(message)
+    return None if suppressed is None else (SUPPRESSED, suppressed)
 
 
 def union(*lists: list[Event]) -> list[Event]:

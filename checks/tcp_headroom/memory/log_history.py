@@ -86,7 +86,7 @@ def consult(
     try:
         for held in state.opened(path, patience):
             if held.values.pop("damaged", None):
-                notes.append(f"the state in {wording.path(path)} was damaged and is begun anew")
+                notes.append(f"the state in {wording.path(path)} was damaged; it is written new")
             logs, counters = _section(held.values, LOGS), _section(held.values, COUNTERS)
             view = joined(unpack(logs.get(name)), view, clock, window)
             if view and view.source != REMEMBERED:

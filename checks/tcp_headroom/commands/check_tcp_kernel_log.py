@@ -2,10 +2,11 @@
 
 Takes what ``choice`` finds in a lookback window, so that a hit stays visible
 over soft states and clears by itself, and joins it with what earlier runs knew
-(``log_history``). Hits are a lower bound: the kernel prints at most ten lines in
+(``log_history``). Whether that is OK or UNKNOWN is decided by what the log proves
+(``proof``). Hits are a lower bound: the kernel prints at most ten lines in
 five seconds. So they are compared with the growth of TCPAbortOnMemory
-(``abort_growth``), which is exact but per network namespace; where no log can be
-read, that growth alone is judged, and the status line says so.
+(``abort_growth``), which is exact but per network namespace; where the log proves
+too little and nothing contradicts, that growth is the witness, and the status line says so.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import plugin
-from tcp_headroom.log import choice, messages, views
+from tcp_headroom.log import choice, messages, proof, views
 from tcp_headroom.memory import abort_growth, log_history, state
 from tcp_headroom.proc import clock, netstat
 
@@ -36,6 +37,7 @@ NEXT_STEPS = {
     "or raise net.ipv4.tcp_max_orphans",
     "unexplained": "see check_tcp_orphans -v and check_tcp_mem -v; let the check read the kernel log for the cause",
 }
+BOTH_CAUSES = "see check_tcp_orphans -v and check_tcp_mem -v; the messages fit both limits"
 
 LABELS = {
     messages.ORPHANS: "orphan_hits",
@@ -71,6 +73,10 @@ def build_parser() -> plugin.Parser:
         help="read this log file and its rotated siblings; may be repeated: alternatives, never added up",
     )  # fmt: skip
     parser.add_argument("--log-host", metavar="NAME", help="in a log file of many hosts, count the lines of this one")
+    parser.add_argument(
+        "--silence", metavar="DURATION", type=duration, default="1s",
+        help="how long the host of a log that is not this host's may be quiet; default: it may not",
+    )  # fmt: skip
     parser.add_argument(
         "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
         help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
@@ -112,7 +118,10 @@ def request(parser: plugin.Parser, arguments: argparse.Namespace) -> choice.Requ
     if len(journal) > 1:
         parser.error("--journal-file and --journal-dir name two journals")
     source = kinds.pop() if kinds else "auto"
-    return choice.Request(source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host)
+    return choice.Request(
+        source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host,
+        arguments.silence[1], arguments.timeout / 2,
+    )  # fmt: skip
 
 
 class KernelLog(nagiosplugin.Resource):
@@ -132,6 +141,8 @@ class KernelLog(nagiosplugin.Resource):
         self.sample: abort_growth.Sample | None = None
         self.watch: abort_growth.Watch | None = None
         self.unreadable = self.late = ""
+        self.own = asked.local
+        """Whether the log is this host's own, as far as paths and lines tell."""
         self.notes: list[str] = []
 
     @property
@@ -149,26 +160,58 @@ class KernelLog(nagiosplugin.Resource):
         return bool(self.unreadable) and self.asked.source == "auto" and self.sample is not None
 
     @property
+    def counted(self) -> float:
+        """Share of the window of which the counter knows all, in percent."""
+        if not (self.sample and self.watch):
+            return 0.0
+        # Nothing was reset since boot, or all since a boot inside the window: both need no second sample.
+        if self.sample.value == 0 or self.start <= 0:
+            return 100.0
+        return min(100.0, 100 * float(self.clock.boottime - self.watch.since) / self.seconds)
+
+    @property
     def coverage(self) -> float:
         """Share of the window that was seen, in percent."""
-        if self.by_counter and self.sample and self.watch:
-            # Nothing was reset since boot, or all since a boot inside the window: both need no second sample.
-            if self.sample.value == 0 or self.start <= 0:
-                return 100.0
-            return min(100.0, 100 * float(self.clock.boottime - self.watch.since) / self.seconds)
-        return views.coverage(self.view, self.window) if self.view else 0.0
+        if self.by_counter:
+            return self.counted
+        return proof.coverage(self.view.proof, self.window) if self.view else 0.0
+
+    @property
+    def gap(self) -> str:
+        """Why this is no OK, though nothing was found; empty if it is proven."""
+        if self.view and self.view.proof.doubts:
+            return str(self.view.proof.doubts[0])
+        if self.coverage >= self.min_coverage:
+            return ""
+        if self.by_counter:
+            remedy = "wait for more runs, or " + self.unreadable.rpartition("; ")[2]
+        elif self.view and self.view.proof.lacks:
+            remedy = self.view.proof.lacks[0]
+        else:
+            remedy = "shorten --lookback, or let the check read a log that reaches further back"
+        return f"that is less than the {wording.number(self.min_coverage)} % of --min-coverage; {remedy}"
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether the counter alone shows that nothing happened, where the log only proves too little."""
+        if self.by_counter or not self.view or self.view.proof.doubts or not self.comparable:
+            return False
+        return self.coverage < self.min_coverage and self.counted >= 100 and not self.growth and not self.hits()
 
     @property
     def comparable(self) -> bool:
-        """Whether log and counter belong to one host, as far as the options tell."""
-        return bool(self.asked.local == (self.root == "/proc"))
+        """Whether log and counter belong to one host, as far as options and lines tell."""
+        if self.root == "/proc":
+            return self.own
+        return not self.asked.local
 
     @property
     def growth(self) -> list[abort_growth.Span]:
         """The resets counted in spans that reach into the window."""
         if self.sample is None or self.watch is None:
             return []
-        if self.by_counter and self.start <= 0 and self.sample.value:
+        alone = self.by_counter or (self.comparable and self.coverage < self.min_coverage)
+        if alone and self.start <= 0 and self.sample.value:
             return [abort_growth.Span(0.0, self.clock.boottime, self.sample.value)]
         return abort_growth.within(self.watch, self.start)
 
@@ -178,6 +221,14 @@ class KernelLog(nagiosplugin.Resource):
         wanted = causes or messages.CAUSES
         events = self.view.events if self.view else []
         return sum(event.count for event in events if event.cause in wanted and event.when >= start)
+
+    @property
+    def alarms(self) -> bool:
+        """Whether the hits are outside the ranges of -w and -c."""
+        warning, critical = self.arguments.warning or nagiosplugin.Range("0"), self.arguments.critical
+        if critical is None and self.hits(messages.MEMORY):
+            return True
+        return any(limits is not None and not limits.match(self.hits()) for limits in (warning, critical))
 
     @property
     def unexplained(self) -> int:
@@ -226,14 +277,18 @@ class KernelLog(nagiosplugin.Resource):
         begin = log_history.earliest(self.path, self.sample, self.start)
         reach = views.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
         refused: list[str] = []
+        chosen: choice.Look | None = None
+        name = f"{self.lookback} {self.asked.key}"
         try:
-            chosen = choice.look(self.asked, self.clock, self.window, reach)
-            self.view, refused = chosen.view, chosen.refused
+            known = log_history.known(self.path, name, self.clock)
+            chosen = choice.look(self.asked, self.clock, self.window, reach, known)
+            self.view, refused, self.own = chosen.view, chosen.refused, chosen.own
         except Blind as reason:
             self.unreadable, refused = reason.args
         self.notes += [f"not used: {reason}" for reason in refused]
-        name = f"{self.lookback} {self.asked.key}"
-        found = log_history.consult(self.path, self.patience, name, self.view, self.sample, self.clock, self.window)
+        found = log_history.consult(
+            self.path, self.patience, name, self.view, self.sample, self.clock, self.window, chosen
+        )
         self.view, self.watch = found.view, found.watch
         self.notes += found.notes
 
@@ -260,20 +315,13 @@ class Unexplained(nagiosplugin.Context):
 
 
 class Coverage(plugin.Gauge):
-    """UNKNOWN when too little of the window was seen, and nothing was found in it."""
+    """UNKNOWN where no hit alarms and the log proves too little, unless the counter is a witness."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, KernelLog)
-        if metric.value >= resource.min_coverage or resource.hits() or resource.unexplained:
+        if resource.alarms or resource.unexplained or resource.witnessed or not resource.gap:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        if resource.by_counter:
-            remedy = "wait for more runs, or " + resource.unreadable.rpartition("; ")[2]
-        else:
-            remedy = "shorten --lookback, or let the check read a log that reaches further back"
-        least = wording.number(resource.min_coverage)
-        return nagiosplugin.Result(
-            nagiosplugin.Unknown, f"that is less than the {least} % of --min-coverage; {remedy}", metric
-        )
+        return nagiosplugin.Result(nagiosplugin.Unknown, resource.gap, metric)
 
 
 def moment(when: float, now: float) -> str:
@@ -287,6 +335,14 @@ def resets(seen: KernelLog) -> str:
     when = seen.clock.booted + seen.growth[0].start
     text = f"the kernel reset {wording.count(total, 'socket')} for lack of memory since {moment(when, seen.clock.now)}"
     return text if seen.by_counter else f"{text}, the log shows {seen.hits(since=when - 1)}"
+
+
+def next_step(seen: KernelLog, name: str) -> str | None:
+    """What to do about the metric ``name``; both checks where the messages do not say which limit it was."""
+    causes = [cause for cause in messages.CAUSES if seen.hits(cause)]
+    if name in ("hits", "memory_hits") and (len(causes) > 1 or causes == [messages.UNCLEAR]):
+        return BOTH_CAUSES
+    return NEXT_STEPS.get(name)
 
 
 def facts(seen: KernelLog) -> str:
@@ -311,11 +367,23 @@ def facts(seen: KernelLog) -> str:
             f"at least {wording.count(hits, 'message')} about socket memory {window}, the last "
             f"{wording.age(seen.clock.now - latest)}; cause: {causes}"
         )
+        named = sorted({event.container for event in seen.view.events if event.container})
+        if named:
+            text += f"; of container {wording.clean(' and container '.join(named[:3]), 120)}"
     else:
         text = f"no message about socket memory {window}"
     text += f"; read from {wording.path(seen.view.source)}"
-    if round(seen.coverage, 1) < 100:
+    if round(seen.coverage, 1) < 100 and not proof.complete(seen.view.proof, seen.window):
         text += f", which shows {wording.percent(seen.coverage)} of that time"
+    boot = proof.start(seen.view.proof, seen.window)
+    if boot > seen.window.start:
+        text += f", since the boot {wording.age(seen.clock.now - boot)}"
+    if seen.witnessed:
+        lacks = seen.view.proof.lacks or ("it no longer holds what is older",)
+        text += (
+            f"; no socket was reset in that time, by the counter of this network namespace; what the log does not prove: "
+            f"{lacks[0]}"
+        )
     swallowed = seen.hits(views.SUPPRESSED)
     if swallowed:
         text += (
@@ -332,9 +400,14 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             "other network messages. Each stands for at least one connection that was reset."
         )
         shown = wording.path(seen.view.source)
-        yield f"{shown} has seen everything since {moment(seen.view.since, seen.clock.now)}"
-        for note in seen.view.notes:
-            yield f"{shown}: {note}"
+        now = seen.clock.now
+        for first, end in reversed(seen.view.proof.spans[-3:]):
+            until = "" if end > now - 1 else f" until {moment(end, now)}"
+            yield f"{shown} has seen everything since {moment(first, now)}{until}"
+        for text in (*seen.view.proof.evidence, *seen.view.notes):
+            yield f"{shown}: {text}"
+        for text in (*seen.view.proof.doubts, *seen.view.proof.lacks):
+            yield f"not proven: {text}"
     if seen.sample:
         yield (
             f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it "
@@ -384,5 +457,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         Hits("memory_hits", None, None if arguments.critical else none),
         Unexplained("unexplained"),
         Coverage("coverage"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), functools.partial(next_step, seen),
+            functools.partial(conclusion, seen)),
     )

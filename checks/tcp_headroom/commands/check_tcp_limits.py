@@ -329,5 +329,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         plugin.Gauge("gauge"),
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps.get),
     )

@@ -238,5 +238,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS, functools.partial(conclusion, seen)),
+        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)),
     )

@@ -174,7 +174,7 @@ def fault(name: str, found: tuple[bool, str] | None) -> Iterator[nagiosplugin.Me
 class Wording(nagiosplugin.Summary):
     """The status line: one sentence of facts, what the contexts found wrong, worst first, and the next step.
 
-    ``next_steps`` has it by the name of the metric that was found wrong; that of
+    ``next_step`` has it by the name of the metric that was found wrong; that of
     the worst is printed. ``conclusion`` makes the last line of ``-v``, of whether
     this is an alarm, WARNING or CRITICAL, and of why nothing more may be read, if so.
     """
@@ -183,12 +183,12 @@ class Wording(nagiosplugin.Summary):
         self,
         facts: Callable[[], str],
         explanation: Callable[[], Iterable[str]],
-        next_steps: dict[str, str],
+        next_step: Callable[[str], str | None],
         conclusion: Callable[[bool, Blind | None], str] = lambda _alarm, _stop: "",
     ) -> None:
         self.facts = facts
         self.explanation = explanation
-        self.next_steps = next_steps
+        self.next_step = next_step
         self.conclusion = conclusion
 
     def ok(self, results: nagiosplugin.Results) -> str:
@@ -197,7 +197,7 @@ class Wording(nagiosplugin.Summary):
     def problem(self, results: nagiosplugin.Results) -> str:
         wrong = [result for result in results if result.state != nagiosplugin.Ok]
         text = "; ".join(filter(None, [self.facts(), *(result.hint for result in wrong)]))
-        step = self.next_steps.get(wrong[0].metric.name if wrong[0].metric else "")
+        step = self.next_step(wrong[0].metric.name if wrong[0].metric else "")
         return f"{text}. Next: {step}" if step else text
 
     def verbose(self, results: nagiosplugin.Results) -> list[str]:

@@ -16,7 +16,7 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import tcp_max_orphans, tcp_mem
-from tcp_headroom.log import messages, views
+from tcp_headroom.log import messages, proof, views
 from tcp_headroom.memory import abort_growth, failcnt, log_history, state
 from tcp_headroom.proc import beancounters, clock, netstat, protocols, sockstat
 from tcp_headroom.verdict import judgement
@@ -154,7 +154,8 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
     remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
     if isinstance(remembered, Blind):
         remembered = log_history.Glance(None, None, str(remembered))
-    seen = reader(lambda: choice.look(asked, now, window, window).view)
+    known = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
+    seen = reader(lambda: choice.look(asked, now, window, window, known._replace(before_boot=True)).view)
     why = f"the kernel log is not readable: {seen.args[0]}" if isinstance(seen, Blind) else ""
     if reader.over:
         why = str(reader.over)
@@ -170,8 +171,10 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
             counts[event.cause] = counts.get(event.cause, 0) + event.count
     gap = why
     if view and not why:
-        share = views.coverage(view, window)
-        if round(share, 1) < 100:
+        share = proof.coverage(view.proof, window)
+        if view.proof.doubts:
+            gap = view.proof.doubts[0]
+        elif round(share, 1) < 100:
             gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],

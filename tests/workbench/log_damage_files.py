@@ -269,10 +269,10 @@ class Writer:
         for hit in self.hits:
             there = any(low <= hit.when <= high for low, high in seen)
             before = any(low <= hit.when <= high for low, high in known)
-            if not there and not hit.kept and not hit.lost:
-                continue  # Its line was strange and is gone: nobody can know of it any more.
             # What a run saw is kept by the memory between runs, wherever its line has gone.
-            hits.append(dataclasses.replace(hit, kept=hit.kept and there, lost=hit.lost or not (there or before)))
+            forgotten = not there and not hit.kept and not hit.lost
+            lost = hit.lost or not (there or before)
+            hits.append(dataclasses.replace(hit, kept=hit.kept and there, lost=lost, forgotten=forgotten))
         moment = Moment(now, now - self.booted)
         return Truth(moment, self.span, [hit for hit in hits if hit.when <= now], [*seen, *known], set(self.damage))
 

@@ -65,7 +65,8 @@ class Records:
             first = pick.randrange(0, len(self.lines) - 1)
             last = min(len(self.lines) - 1, first + pick.randrange(1, 8))
             low = self.lines[first - 1].when if first else float("-inf")
-            self.holes.append((low, self.lines[last].when))
+            if any(low < record.when < self.lines[last].when for record in self.lines):
+                self.holes.append((low, self.lines[last].when))
 
     def lost(self, when: float) -> bool:
         return any(low < when < high for low, high in self.holes)

@@ -58,13 +58,14 @@ class Records:
     def lose(self) -> None:
         """The oldest are overwritten, or some in the middle."""
         pick = self.random
+        before = self.booted if self.from_boot else float("-inf")
         if self.chance(0.3, "oldest lost"):
             gone = pick.randrange(1, len(self.lines))
-            self.holes.append((float("-inf"), self.lines[gone].when))
+            self.holes.append((before, self.lines[gone].when))
         if self.chance(0.2, "some lost"):
             first = pick.randrange(0, len(self.lines) - 1)
             last = min(len(self.lines) - 1, first + pick.randrange(1, 8))
-            low = self.lines[first - 1].when if first else float("-inf")
+            low = self.lines[first - 1].when if first else before
             if any(low < record.when < self.lines[last].when for record in self.lines):
                 self.holes.append((low, self.lines[last].when))
 
@@ -151,12 +152,13 @@ def journal(seed: int, folder: pathlib.Path) -> Plan:
     if pick.random() < 0.5:
         records.lose()
     entries = []
+    before = records.booted if records.from_boot else float("-inf")
     told: set[tuple[float, float]] = set()
     for record in records.lines:
         monotonic = record.when - records.booted
         if records.lost(record.when):
             hole = next((low, high) for low, high in records.holes if low < record.when < high)
-            if hole[0] > float("-inf") and hole not in told:
+            if hole[0] > before and hole not in told:
                 # journald says so when the ring was faster than it.
                 told.add(hole)
                 missed = {"MESSAGE": "Missed 7 kernel messages", "MESSAGE_ID": "e9bf28e6e834481bb6f48f548ad13606"}

@@ -47,7 +47,7 @@ class Host(NamedTuple):
     """Since the boot before the day."""
     cron_every: float = 20 * MINUTE
     kernel_every: float = 0
-    kernel_text: str = "audit: type=1400 audit(1.{n}:7): apparmor=\"ALLOWED\" pid={n}"
+    kernel_text: str = 'audit: type=1400 audit(1.{n}:7): apparmor="ALLOWED" pid={n}'
     kernel_level: int = 5
     dropped: bool = False
     """The daemon drops these lines of the kernel."""
@@ -57,7 +57,9 @@ class Host(NamedTuple):
     """How long before the day there were rotations."""
     stray: bool = False
     """syslog-ng stamps its summaries with the last second of the year."""
-    quiet_boot: bool = False
+    proven: bool = True
+    """A record of the kernel, of this boot, stands where the check may read; else only the counter can tell."""
+    dead_clock: bool = False
     """The reboot's lines of the kernel reach the files with the stamps of a dead clock."""
 
 
@@ -95,6 +97,10 @@ HOSTS = [
     ),
     Host("200 days of uptime, root", DEBIAN, BSD, BSD_CRON, agent=False, up=200 * DAY, rotated=(150 * DAY, 100 * DAY, 50 * DAY, 30 * DAY, 20 * DAY, 10 * DAY)),
     Host("200 days of uptime, agent in adm", DEBIAN, reads_ring=False, up=200 * DAY, rotated=(90 * DAY, 40 * DAY)),
+    Host(
+        "200 days of uptime, no kernel line left, agent", (File("messages", dated=True),), IMJOURNAL, EL_CRON,
+        reads_ring=False, up=200 * DAY, rotated=(150 * DAY, 100 * DAY, 50 * DAY, 10 * DAY, 7 * DAY), proven=False,
+    ),
     Host("200 days of uptime, journald, agent in systemd-journal", journal="persistent", reads_ring=False, up=200 * DAY),
     Host("syslog-ng, agent in adm", (File("kern.log", KERN), File("messages"), File("syslog")), BSD, BSD_CRON, reads_ring=False, stray=True),
     Host("syslog-ng, root", (File("messages"),), BSD, BSD_CRON, agent=False, stray=True),
@@ -102,5 +108,5 @@ HOSTS = [
     Host("busybox, file alone", (File("messages", first=0, pack=""),), BUSYBOX, BUSYBOX_CRON, reads_ring=False, cron_every=15 * MINUTE),
     Host("SUSE, dated parts packed by xz, agent", (File("messages", dated=True, pack=".xz"),), reads_ring=False),
     Host("Debian, empty files are rotated too", (File("kern.log", KERN, empty=True), File("syslog", empty=True)), reads_ring=False, rotated=(DAY, 2 * DAY)),
-    Host("a board without a clock, agent in adm", DEBIAN, BSD, BSD_CRON, reads_ring=False, quiet_boot=True),
+    Host("a board without a clock, agent in adm", DEBIAN, BSD, BSD_CRON, reads_ring=False, dead_clock=True),
 ]  # fmt: skip

@@ -6,7 +6,9 @@ import calendar
 import gzip
 import os
 import pathlib
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -232,6 +234,40 @@ class TestFromWhen:
         log = place.write("kern.log", kernel(120, "Linux version"), kernel(100, ORPHAN), written=100)
         assert place.check("--file", log, "-w", "10").code == UNKNOWN
 
+    @pytest.mark.parametrize("message", [MEMORY, ""], ids=["hit", "quiet"])
+    def test_named_by_the_date_behind_a_link(self, place: Place, message: str) -> None:
+        """Ten minutes after midnight most of the window is in yesterday's file."""
+        place.moment.later(8 * 3600 + 600)
+        yesterday = [kernel(-3600 * hour, f"usb {hour}") for hour in range(8)]
+        place.write(
+            "kern-20261122.log", START, *yesterday, kernel(-27000, message or "usb"), cron(-28500), written=-28500
+        )
+        today = place.write("kern-20261123.log", cron(-28860), cron(-29300), written=-29300)
+        link = today.with_name("kern.log")
+        link.symlink_to(today.name)
+        output = place.check("--file", link)
+        assert (output.code, total(output)) == ((CRITICAL, 1) if message else (OK, 0)), output.text
+
+    @pytest.mark.parametrize("message", [MEMORY, ""], ids=["hit", "quiet"])
+    def test_packed_at_once_by_zstd(self, place: Place, message: str) -> None:
+        if not shutil.which("zstd"):
+            pytest.skip("needs zstd")
+        part = place.write("kern.log.1", START, kernel(1800, message or "usb"), cron(600), written=600)
+        subprocess.run(["zstd", "-q", "--rm", part], check=True)
+        os.utime(part.with_name("kern.log.1.zst"), (NOW - 600,) * 2)
+        output = place.check("--file", place.write("kern.log", cron(300), cron(5)))
+        assert (output.code, total(output)) == ((CRITICAL, 1) if message else (OK, 0)), output.text
+
+    def test_packed_at_once_and_unreadable(self, place: Place) -> None:
+        """Earlier runs saw it all, so that the part cannot be unpacked costs nothing."""
+        place.moment.later(-300)
+        log = place.write("kern.log", START, cron(1800), cron(600), cron(310), written=310)
+        assert place.check("--file", log, state=True).code == OK
+        place.write("kern.log.1.zst", b"(\xb5/\xfd no zstd", written=310)
+        place.write("kern.log", cron(200), cron(5))
+        place.moment.later(300)
+        assert place.check("--file", log, state=True).code == OK
+
 
 class TestUntilWhen:
     @pytest.mark.parametrize("host", ["web1", socket.gethostname()], ids=["another's", "its own"])
@@ -327,6 +363,17 @@ class TestOnce:
     def test_two_writers_one_hit(self, place: Place) -> None:
         log = place.write("messages", START, kernel(600, f"[12345.678901] {MEMORY}"), kernel(600, MEMORY))
         assert total(place.check("--file", log)) == 1
+
+    def test_two_hundred_services(self, place: Place) -> None:
+        """Each has its own --log-host and the one file; each keeps its own memory."""
+        hosts = [f"web{number}" for number in range(200)]
+        lines = [kernel(ago, text, host) for ago, text in ((9000, "x"), (600, ORPHAN), (5, "x")) for host in hosts]
+        log = place.write("messages", *lines)
+        for host in hosts:
+            assert total(place.check("--file", log, "--log-host", host, state=True)) == 1, host
+        place.write("messages", *lines[400:])
+        forgot = [host for host in hosts if total(place.check("--file", log, "--log-host", host, state=True)) != 1]
+        assert not forgot
 
 
 class TestNext:

@@ -253,7 +253,7 @@ def user(agent: bool) -> Iterator[None]:
         os.setegid(0)
 
 
-STEPS = {MODES[0]: (61, 3), MODES[1]: (23, 1), MODES[2]: (20, 5)}
+STEPS = {MODES[0]: (120, 5), MODES[1]: (47, 1), MODES[2]: (30, 5)}
 """Minutes between two runs: at most times, and around what happens."""
 
 

@@ -52,6 +52,10 @@ class Day:
         self.seq = 0
         self.last_line = 0.0
         """When a daemon last wrote a line that the check's user may read."""
+        self.stopped = False
+        """The syslog daemon runs no more, so nothing comes into its files."""
+        self.files_without_kernel = False
+        """The daemon writes none of the kernel's lines any more."""
         self.waiting: list[dict[str, str | bytes]] = []
         self.journal: pathlib.Path | None = None
         for path in (LOG, RUN):
@@ -101,7 +105,7 @@ class Day:
             elif what == "cron":
                 self._program(when)
             else:
-                self._kernel(when, text, self.host.kernel_level, quiet=True)
+                self.kernel(when, text, self.host.kernel_level, quiet=True)
         if self.journal and self.waiting:
             journals.write(self.journal, self.waiting)
             self.journal.chmod(0o644 if self.host.reads_journal else 0o600)
@@ -118,10 +122,10 @@ class Day:
             self.waiting = []
         dead = self.host.dead_clock and self.boots > 1
         for number, text in enumerate(BURST):
-            self._kernel(when + 0.4 * number, text, 5 if number else 6, stamped=3.0 if dead else when + 8)
+            self.kernel(when + 0.4 * number, text, 5 if number else 6, stamped=3.0 if dead else when + 8)
         self._program(when + 9)
 
-    def _kernel(self, when: float, text: str, level: int, quiet: bool = False, stamped: float = 0) -> None:
+    def kernel(self, when: float, text: str, level: int, quiet: bool = False, stamped: float = 0) -> None:
         """A record of the kernel: into the ring, and from there into what else reads it."""
         self.ring.append((level, self.seq, when, text))
         self.seq += 1
@@ -133,7 +137,7 @@ class Day:
             entry = journals.kernel(max(when, stamped), when - self.booted, self._boot_id(), text, **fields)
             self.waiting.append(entry)
             self._wrote(when, self.host.reads_journal)
-        if quiet and self.host.dropped:
+        if (quiet and self.host.dropped) or self.files_without_kernel:
             return
         for file in self.host.files:
             # printk's own stamp is right whatever the clock of the day shows.
@@ -162,6 +166,8 @@ class Day:
                     os.utime(name, (when, when))
 
     def _append(self, file: File, line: bytes, when: float) -> None:
+        if self.stopped:
+            return
         path = pathlib.Path(LOG, file.path)
         with open(path, "ab") as log:
             log.write(line + b"\n")
@@ -267,12 +273,13 @@ def minutes(mode: str, every: bool) -> Iterator[float]:
             yield now
 
 
-def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
-    """One day: the results that are wrong."""
+@contextlib.contextmanager
+def begun(host: Host, mode: str, place: pathlib.Path) -> Iterator[Day]:
+    """The day of a host, at its dawn; the ring and the counter are the host's."""
     place.mkdir()
-    (place / "state").mkdir()
-    os.chown(place / "state", NOBODY if host.agent else 0, NOBODY if host.agent else 0)
-    (place / "state").chmod(0o700)
+    owner = NOBODY if host.agent else 0
+    (place / "state").mkdir(mode=0o700)
+    os.chown(place / "state", owner, owner)
     day = Day(host, mode, place)
     day.forward(DAWN)
     subprocess.run(["mount", "--bind", place / "kmsg", KMSG], check=True)
@@ -284,8 +291,17 @@ def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
         return inner(root, name)
 
     reading.read = read
-    wrong = []
     try:
+        yield day
+    finally:
+        reading.read = inner
+        subprocess.run(["umount", KMSG], check=True)
+
+
+def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
+    """One day: the results that are wrong."""
+    wrong = []
+    with begun(host, mode, place) as day:
         for now in minutes(mode, every):
             day.forward(now)
             output = shown = day.check(now)
@@ -293,7 +309,7 @@ def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
                 told = time.strftime("%H:%M", time.gmtime(now))
                 wrong.append(f"{host.name}, {mode}, {told}: {output.text.strip()}")
         # Such a host is not blind: a message is seen at once.
-        day._kernel(now + 60, MEMORY, 6)
+        day.kernel(now + 60, MEMORY, 6)
         day.counter += 1
         day.forward(now + 90)
         output = day.check(now + 90)
@@ -301,17 +317,12 @@ def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
             print(f"{host.name}, {mode}: {shown.text.strip()}\n    with a message: {output.text.strip()}")
         if (output.code, total(output)) != (2, 1):
             wrong.append(f"{host.name}, {mode}, with a message: {output.text.strip()}")
-    finally:
-        reading.read = inner
-        subprocess.run(["umount", KMSG], check=True)
     return wrong
 
 
-def main() -> None:
-    """Run the days, in a mount namespace of its own."""
-    names = [name for name in sys.argv[1:] if not name.startswith("--")]
-    every = "--every-minute" in sys.argv
-    wrong = 0
+@contextlib.contextmanager
+def namespace() -> Iterator[pathlib.Path]:
+    """Logs of a machine of its own, for a process in a mount namespace of its own; and a place for the rest."""
     with tempfile.TemporaryDirectory() as temporary:
         place = pathlib.Path(temporary)
         place.chmod(0o755)
@@ -320,6 +331,15 @@ def main() -> None:
             subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
         (place / "machine-id").write_text(OF_MACHINE + "\n")
         subprocess.run(["mount", "--bind", place / "machine-id", MACHINE], check=True)
+        yield place
+
+
+def main() -> None:
+    """Run the days, in a mount namespace of its own."""
+    names = [name for name in sys.argv[1:] if not name.startswith("--")]
+    every = "--every-minute" in sys.argv
+    wrong = 0
+    with namespace() as place:
         for number, host in enumerate(HOSTS):
             if names and not any(host.name == name for name in names):
                 continue

@@ -17,7 +17,6 @@ from workbench.boring_hosts import HOSTS, Host
 from workbench.command import ROOT
 from workbench.faulty_days import CASES, Case
 
-
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and an agent's rights")
 
 

@@ -1,7 +1,7 @@
 """Logs that are written damaged, by one who knows the truth: what happened, what was removed, shifted and planted.
 
-Nothing here reads a log back. ``python -m workbench.log_damage N [FIRST]`` checks N seeds, from FIRST on, and prints
-the figures; the tests check some.
+Nothing here reads a log back. ``python -m workbench.log_damage N [FIRST [KIND]]`` checks N seeds, from FIRST on, of
+files and rings, or of one kind (files, ring, journal), and prints the figures; the tests check some.
 """
 
 from __future__ import annotations
@@ -179,16 +179,21 @@ def explore(maker: Maker, seeds: Iterable[int], place: pathlib.Path) -> tuple[li
 
 
 def main() -> None:
-    """Check as many seeds of files and rings as the first argument says, from the second on."""
+    """Check as many logs as the first argument says, from the seed on that is the second, of the kind that is the third."""
     from workbench import log_damage_files, log_damage_records
 
     number, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    makers = {
+        "files": (log_damage_files.plan, 0.8), "ring": (log_damage_records.ring, 0.2),
+        "journal": (log_damage_records.journal, 0.0),
+    }  # fmt: skip
+    if len(sys.argv) > 3:
+        makers = {sys.argv[3]: (makers[sys.argv[3]][0], 1.0)}
     begun = time.monotonic()
     complaints: list[str] = []
     codes: collections.Counter[int] = collections.Counter()
-    makers = {log_damage_files.plan: 0.8, log_damage_records.ring: 0.2}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
-        for maker, share in makers.items():
+        for maker, share in makers.values():
             found, seen = explore(maker, range(first, first + round(number * share)), pathlib.Path(place))
             complaints += found
             codes += seen

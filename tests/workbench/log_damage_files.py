@@ -131,9 +131,10 @@ class Writer:
 
     def hurt(self) -> None:
         pick = self.random
-        if self.chance(0.15, "stray stamps"):
+        # A zone shows in the newest stamp and the file's own time: both are right where it is the question.
+        if "zone" not in self.damage and self.chance(0.15, "stray stamps"):
             self._stray(pick.randrange(1, 6))
-        if self.chance(0.1, "stamps of the future"):
+        if "zone" not in self.damage and self.chance(0.1, "stamps of the future"):
             self._future()
         if self.chance(0.1, "torn lines"):
             self._tear()
@@ -213,7 +214,7 @@ class Writer:
         self.packing = pick.choice(list(PACK))
         self.gone: set[int] = set()
         self.begin = self.start
-        self.old_times = bool(self.cuts) and self.chance(0.1, "old modification times")
+        self.old_times = bool(self.cuts) and "zone" not in self.damage and self.chance(0.1, "old modification times")
         if self.cuts and self.chance(0.15, "missing part"):
             # Number 0 is the oldest.
             self.gone = {pick.randrange(len(self.cuts))}

@@ -14,7 +14,7 @@ import pytest
 
 from workbench.command import Output
 from workbench.log_command import LABELS, Moment, at, check, counted, no_counter
-from workbench.log_forms import FORMS, MAY, READ, TIMELESS, Form, render
+from workbench.log_forms import FORMS, MAY, READ, RECORDS, TIMELESS, Form, render, stamps
 
 NOW = calendar.timegm((2026, 11, 22, 16, 0, 0)) + 0.25
 UPTIME = 500_000.0
@@ -61,6 +61,23 @@ class TestForm:
         output = look(tmp_path, form, None)
         assert output.code in ((0,) if form.grade == READ else (0, 3)), output.text
         assert not sum(counted(output).values())
+
+
+@pytest.mark.parametrize("form", RECORDS.values(), ids=RECORDS)
+def test_record(tmp_path: pathlib.Path, form: str) -> None:
+    """The same of /dev/kmsg, in a capture that ends now."""
+    capture = tmp_path / "kmsg"
+    for message, (label, code) in {**MESSAGES, "": ("", 0)}.items():
+        lines = [(9000.0, "Linux version 6.1.0"), (600.0, message), (0.0, "usb 1-1: new")]
+        told = [
+            form.format_map({**stamps(NOW - ago, BOOTED), "seq": 500 + number, "x": x})
+            for number, (ago, x) in enumerate([(ago, x) for ago, x in lines if x])
+        ]
+        capture.write_text("\n".join([*told, f"6,{500 + len(told)},{round(UPTIME * 1e6)},-;eth0: up", ""]))
+        os.utime(capture, (NOW, NOW))
+        with at(Moment(NOW, UPTIME)):
+            output = check("--kmsg", capture, "--procfs", no_counter(tmp_path), "--no-state")
+        assert (output.code, counted(output)) == (code, {name: int(name == label) for name in LABELS}), output.text
 
 
 def says_why(output: Output, form: Form) -> bool:

@@ -165,6 +165,20 @@ FORMS = [
     Form("nothing but the tag, as in a report", "kernel: {x}", TIMELESS),
 ]  # fmt: skip
 
+RECORDS = {
+    "Linux 3.5, three fields": "6,{seq},{usec};{x}",
+    "Linux 3.6 on": "6,{seq},{usec},-;{x}",
+    "a fragment": "6,{seq},{usec},c;{x}",
+    "CONFIG_PRINTK_CALLER, a task": "6,{seq},{usec},-,caller=T3919;{x}",
+    "CONFIG_PRINTK_CALLER, a processor": "6,{seq},{usec},-,caller=C0;{x}",
+    "fields of the future": "6,{seq},{usec},-,caller=C0,cpu=3,more=x;{x}",
+    "a dictionary behind it": "6,{seq},{usec},-;{x}\n SUBSYSTEM=net\n DEVICE=n2",
+    "level notice": "5,{seq},{usec},-;{x}",
+    "level debug": "7,{seq},{usec},-;{x}",
+    "an escaped byte behind the text": "6,{seq},{usec},-;{x}\\x0a",
+}
+"""Records of /dev/kmsg, by the kernel that makes them so; all are read."""
+
 
 def stamps(when: float, booted: float) -> dict[str, str]:
     """Every way to write ``when``, for a machine booted at ``booted`` and in UTC."""

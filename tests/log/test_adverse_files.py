@@ -215,7 +215,7 @@ class TestClock:
 class TestFromWhen:
     def test_missing_number(self, place: Place) -> None:
         place.write("kern.log.2.gz", kernel(800000, "Linux version"), written=700000)
-        output = place.check("--file", place.write("kern.log", kernel(600)))
+        output = place.check("--file", place.write("kern.log", kernel(600), END))
         assert output.code == UNKNOWN and 10 < coverage(output) < 20, output.text
 
     def test_rotated_part_with_a_boot_and_days_of_silence(self, place: Place) -> None:

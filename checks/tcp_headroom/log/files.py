@@ -65,6 +65,10 @@ class Reading:
         """Whether lines from before the window were met."""
         self.broken = ""
         """Why nothing older is connected; empty as long as it is."""
+        self.pace: float | None = None
+        """The longest time between lines at that place; None where there are too few to tell."""
+        self.due: float | None = None
+        """When the part being read should have been followed by another."""
         self.boots = False
         """Whether the oldest line that is connected is the kernel's first of a boot."""
         self.forbidden = False
@@ -184,6 +188,8 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
             if zero is None:
                 zero = _zero(block, written, reading, current)
                 newest = max(scan.trusted(scan.samples(block.data, len(block.data), -1, wanted, zero), wanted), default=None)
+                if newest is not None and not reading.broken and _skipped(newest, reading):
+                    reading.broken = f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
                 # The newer part began before the window, and this one ends there.
                 ended = reading.since is not None and reading.since < reading.limit
                 reading.reached = reading.reached or (ended and newest is not None and newest < reading.limit)
@@ -227,9 +233,22 @@ def _begins(first: Block, zero: float, reading: Reading) -> None:
     if began is None:
         return
     reading.since = began if reading.since is None else min(began, reading.since)
+    times = scan.trusted(lines, reading.wanted)
+    reading.pace = max(map(abs, (b - a for a, b in zip(times, times[1:])))) if len(times) > 3 else None
     reading.boots = any(
         (line.message or "").startswith("Linux version ") or float(line.printk or line.uptime or 9) < 1 for line in lines
     )
+
+
+def _skipped(newest: float, reading: Reading) -> bool:
+    """Whether a dated part is missing between what was read and one that ends at ``newest``.
+
+    It should be there by the others' dates. But an empty log is not rotated, so only one that is never quiet for so
+    long has lost it.
+    """
+    if reading.due is None or reading.since is None or reading.since < reading.due or reading.pace is None:
+        return False
+    return reading.since - newest > 2 * reading.pace
 
 
 def _zero(block: Block, written: float, reading: Reading, current: bool) -> float:
@@ -294,6 +313,7 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
             continue
         if part.hole and not reading.broken:
             reading.broken = f"a rotated part before {wording.path(part.path)} is missing"
+        reading.due = part.due
         packed = ending in block_reader.COMPRESSED
         if packed and part.written < reading.limit and (reading.broken or (reading.since or part.written) < reading.limit):
             reading.reached = True
@@ -367,7 +387,7 @@ def _concluded(path: str, status: os.stat_result | None, local: bool, silence: f
                 until = window.now
                 evidence.append("its daemon runs and has it open")
         elif silence:
-            until = min(window.now, until + silence)
+            until = window.now if window.now - until <= silence else until
     until = None if until is None else min(until, window.now)
     if reading.broken and boot is None and not (since is not None and since <= window.start):
         lacks.append(reading.broken)

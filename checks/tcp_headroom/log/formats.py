@@ -160,7 +160,9 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
             if speaker.groupdict().get("facility") not in (None, b"kern"):
                 return silent._replace(other=True)
             return _said(silent, speaker)
-    other = any(stamp.kind in form.stamps and _compiled(form.pattern).match(line, stamp.end) for form in OTHERS)
+    found = [form for form in OTHERS if stamp.kind in form.stamps and _compiled(form.pattern).match(line, stamp.end)]
+    # A text of the family without a tag looks as if TCP were the program.
+    other = bool(found) and not re.match(rb" (?:[^ ]+ )?(?:MP)?TCP: ", line[stamp.end :])
     return silent._replace(other=other, host=_host(line, stamp))
 
 

@@ -105,7 +105,7 @@ def view(
     until, lacks = clock.now, []
     if not local:
         newest = max(_newest(place, deadline), since)
-        until = min(clock.now, newest + silence)
+        until = clock.now if clock.now - newest <= silence else newest
         if until < clock.now - DISORDER:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest))
             lacks.append(f"the journal has its last entry from {last}; say with --silence how long it may be quiet")

@@ -2,7 +2,7 @@
 
 That is ``.1``, ``.2.gz`` and dateext names, beside the file and in ``archive/``, as logrotate(8) leaves them, ``.0``
 of savelog(8), and for a current file that itself has a date in its name those of other dates. Whatever else stands
-there is none. Parts with neighbouring numbers are continuous, so are dates, between which none can be missed.
+there is none. Parts with neighbouring numbers are continuous, so are those with neighbouring dates.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections import namedtuple
 
 from tcp_headroom.log.block_reader import COMPRESSED
@@ -17,7 +18,7 @@ from tcp_headroom.log.block_reader import COMPRESSED
 _DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
 
 
-class Part(namedtuple("Part", "path written inode hole")):
+class Part(namedtuple("Part", "path written inode hole due", defaults=[None])):
     """One rotated file."""
 
     __slots__ = ()
@@ -27,6 +28,8 @@ class Part(namedtuple("Part", "path written inode hole")):
     inode: int
     hole: bool
     """Whether a part is missing between this one and the newer one before it."""
+    due: float | None
+    """When the next rotation was to be expected, by the dates of the others; None if they tell nothing."""
 
 
 def _pattern(name: str) -> re.Pattern[str]:
@@ -83,7 +86,12 @@ def _regular(place: str, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[s
 def _ordered(
     numbered: list[tuple[int, str, os.stat_result]], dated: list[tuple[str, str, os.stat_result]]
 ) -> list[Part]:
-    made = [Part(path, status.st_mtime, status.st_ino, False) for _key, path, status in sorted(dated, reverse=True)]
+    days = [_day(key) for key, _path, _status in sorted(dated, reverse=True)]
+    steps = [newer - older for newer, older in zip(days, days[1:]) if newer and older and newer > older]
+    made = [
+        Part(path, status.st_mtime, status.st_ino, False, day + min(steps) if day and steps else None)
+        for (_key, path, status), day in zip(sorted(dated, reverse=True), days)
+    ]
     before: int | None = None
     places: list[Part] = []
     for number, path, status in sorted(numbered):
@@ -95,6 +103,14 @@ def _ordered(
         return places or made
     # From the one way of naming to the other: by their own times.
     return sorted(made + places, key=lambda part: -part.written)
+
+
+def _day(key: str) -> float | None:
+    """The beginning of a day, by the first eight digits of a name; None if they are none."""
+    try:
+        return time.mktime((int(key[:4]), int(key[4:6]), int(key[6:8]), 0, 0, 0, 0, 0, -1)) if len(key) >= 8 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def between(path: str, start: float) -> bool:

@@ -293,7 +293,7 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
             continue
         when, digits = _dated(line, data, start, end, written, zero, wanted, scan)
         if when is None or when < wanted.window.start:
-            if line.when is None:
+            if line.when is None and digits:
                 _doubt(raw, line, block, end, written, zero, wanted, scan)
             continue
         cause, count = known
@@ -314,13 +314,15 @@ def _dated(
 ) -> tuple[float | None, str]:
     """When a line was written, and the digits of its stamp for its key; None if nobody knows."""
     if line.when is not None and not wanted.strange(line.when):
-        return line.when, line.digits
+        return _in_order(line.when, data, start, end, zero, wanted), line.digits
     sides = (samples(data, start, -1, wanted, zero), samples(data, end + 1, 1, wanted, zero))
     if line.when is None:
         # What follows may be missing in one reading and there in the next, so it gives no name.
         near = next((side[0] for side in sides if side), None)
         if near is None:
-            return written, "-"
+            if written >= wanted.window.start:
+                _add(scan, "a message about socket memory stands there without a time, and none beside it has one")
+            return None, ""
         return near.when, f"-{sides[0][0].digits if sides[0] else ''}"
     if line.when <= wanted.window.now and any(
         near.when is not None and abs(near.when - line.when) < DISORDER for side in sides for near in side
@@ -329,10 +331,20 @@ def _dated(
     times = [next(iter(trusted(side, wanted)), None) for side in (sides[1], sides[0])]
     when = next((time for time in times if time is not None), None)
     if when is None and line.when > wanted.window.now:
-        doubt = f"a message about socket memory is stamped in the future: {wording.clean(line.digits, 40)}"
-        if doubt not in scan.doubts:
-            scan.doubts.append(doubt)
+        _add(scan, f"a message about socket memory is stamped in the future: {wording.clean(line.digits, 40)}")
     return when if when is not None or line.when > wanted.window.now else line.when, line.digits
+
+
+def _in_order(when: float, data: bytes, start: int, end: int, zero: float, wanted: Wanted) -> float:
+    """``when``, or the time of a neighbour for a stamp from before the window behind a line of the window."""
+    if when >= wanted.window.start:
+        return when
+    before = trusted(samples(data, start, -1, wanted, zero, 1), wanted)
+    if not before or before[0] <= when + DISORDER:
+        return when
+    after = trusted(samples(data, end + 1, 1, wanted, zero, 1), wanted)
+    # Of two in a row that are out of order, neither is known to be the right one.
+    return max([*before, *after])
 
 
 def _doubt(
@@ -352,7 +364,10 @@ def _doubt(
     before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]
     shape = wording.clean(re.sub("[0-9]", "9", before), 60)
     reason = f"in a form that is not known: {shape}" if shape.strip() else "without a time and without a sender"
-    doubt = f"a text about socket memory stands there {reason}"
+    _add(scan, f"a text about socket memory stands there {reason}")
+
+
+def _add(scan: Scan, doubt: str) -> None:
     if doubt not in scan.doubts and len(scan.doubts) < 5:
         scan.doubts.append(doubt)
 

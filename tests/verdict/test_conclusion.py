@@ -130,7 +130,7 @@ def test_the_window_ends_where_it_begins() -> None:
     events = [
         Event(when, cause, 2, "x") for when in (99.9, 100.0) for cause in ("orphans", "memory", "unclear", SUPPRESSED)
     ]
-    assert conclusion.log_of(View("x", events, Proof([(0.0, 100.0)], [])), window, "") == evidence.Log(2, 2, 2, 2, "")
+    assert conclusion.log_of(View("x", events, Proof([(0.0, 200.0)], [])), window, "") == evidence.Log(2, 2, 2, 2, "")
 
 
 def test_another_tree_is_not_remembered(run: Run) -> None:

@@ -187,8 +187,9 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
         for block in blocks:
             if zero is None:
                 zero = _zero(block, written, reading, current)
-                newest = max(scan.trusted(scan.samples(block.data, len(block.data), -1, wanted, zero), wanted), default=None)
-                if newest is not None and not reading.broken and _skipped(newest, reading):
+                tail = scan.samples(block.data, len(block.data), -1, wanted, zero)
+                newest = max(scan.trusted(tail, wanted), default=None)
+                if newest is not None and not reading.broken and _skipped(newest, _pace(tail, wanted), reading):
                     reading.broken = f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
                 # The newer part began before the window, and this one ends there.
                 ended = reading.since is not None and reading.since < reading.limit
@@ -233,22 +234,30 @@ def _begins(first: Block, zero: float, reading: Reading) -> None:
     if began is None:
         return
     reading.since = began if reading.since is None else min(began, reading.since)
-    times = scan.trusted(lines, reading.wanted)
-    reading.pace = max(map(abs, (b - a for a, b in zip(times, times[1:])))) if len(times) > 3 else None
+    reading.pace = _pace(lines, reading.wanted)
     reading.boots = any(
         (line.message or "").startswith("Linux version ") or float(line.printk or line.uptime or 9) < 1 for line in lines
     )
 
 
-def _skipped(newest: float, reading: Reading) -> bool:
-    """Whether a dated part is missing between what was read and one that ends at ``newest``.
+def _pace(lines: list[formats.Line], wanted: Wanted) -> float | None:
+    """The longest time between these lines; None for too few to tell, the burst of a boot and the kernel's alone."""
+    times = scan.trusted(lines, wanted)
+    if len(times) < 3 or max(times) - min(times) < QUARTER or not any(line.other for line in lines):
+        return None
+    return max(abs(second - first) for first, second in zip(times, times[1:]))
+
+
+def _skipped(newest: float, pace: float | None, reading: Reading) -> bool:
+    """Whether a dated part is missing between what was read and one that ends at ``newest``, with lines of that pace.
 
     It should be there by the others' dates. But an empty log is not rotated, so only one that is never quiet for so
     long has lost it.
     """
-    if reading.due is None or reading.since is None or reading.since < reading.due or reading.pace is None:
+    pace = reading.pace or pace
+    if reading.due is None or reading.since is None or reading.since < reading.due or pace is None:
         return False
-    return reading.since - newest > 2 * reading.pace
+    return reading.since - newest > 2 * pace
 
 
 def _zero(block: Block, written: float, reading: Reading, current: bool) -> float:
@@ -315,7 +324,7 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
             reading.broken = f"a rotated part before {wording.path(part.path)} is missing"
         reading.due = part.due
         packed = ending in block_reader.COMPRESSED
-        if packed and part.written < reading.limit and (reading.broken or (reading.since or part.written) < reading.limit):
+        if part.written < reading.limit and (reading.broken or (reading.since is not None and reading.since < reading.limit)):
             reading.reached = True
         if reading.done:
             return

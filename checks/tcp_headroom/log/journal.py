@@ -109,8 +109,6 @@ def view(
         if until < clock.now - DISORDER:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest))
             lacks.append(f"the journal has its last entry from {last}; say with --silence how long it may be quiet")
-    if since > window.start and boot is None:
-        lacks.append("the journal no longer holds what is older")
     evidence = ["kernel messages of level info are stored" if reading.sight else "an earlier run saw that they are stored"]
     if reading.talkers:
         reading.notes.append("the same rate limit was used by: " + ", ".join(sorted(reading.talkers)))
@@ -189,7 +187,8 @@ def _begins(
 ) -> tuple[float, float | None]:
     """Since when a journal that does not reach over the window shows all, and the boot, if it shows nothing older."""
     stamp, when = _stamp(reading.oldest, clock) if reading.oldest else (0.0, clock.now)
-    if local and reading.oldest.get("_BOOT_ID") == clock.boot and stamp < 1:
+    first = stamp < 1 or _message(reading.oldest).startswith("Linux version ")
+    if local and reading.oldest.get("_BOOT_ID") == clock.boot and first:
         # The ring of this boot from its beginning on, and no record of another boot before it.
         return clock.booted, clock.booted
     return min(_oldest(place, deadline), when), None

@@ -238,7 +238,6 @@ def view(path: str, clock: Clock, window: Window) -> View:
     if ring.first.seq == 0 and not ring.earlier:
         since = booted = clock.booted if ring.capture_time is None else min(since, zero)
     evidence = ["the ring holds all since the boot" if booted else "the ring has overwritten what is older"]
-    lacks = [] if booted else [f"{wording.path(path)} no longer holds what is older"]
     notes = [] if ring.complete else ["records are missing among the older ones"]
     if any(event.cause not in messages.CAUSES for event in events):
         everything = b"\n".join(ring.lines)
@@ -247,7 +246,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
             for name in sorted({name for text, name in messages.TALKERS.items() if text in everything})
         ]
     spans = [(since, until)] if since <= until else []
-    proven = Proof(spans, spans, booted, (), tuple(lacks), tuple(evidence))
+    proven = Proof(spans, spans, booted, (), (), tuple(evidence))
     return View(path, events, proven, notes, lambda start: _spoken(ring, zero, start), True)
 
 

@@ -83,10 +83,10 @@ def coverage(proof: Proof, window: Window) -> float:
 
 
 def complete(proof: Proof, window: Window) -> bool:
-    """Whether no further source can add: all is seen up to minutes before now."""
+    """Whether no further source can add: all is seen in one piece up to minutes before now."""
     begin = start(proof, window)
     end = max(begin, window.now - FRESH)
-    return any(first <= begin and until >= end for first, until in proof.spans)
+    return bool(proof.spans) and proof.spans[-1][0] <= begin and proof.spans[-1][1] >= end
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -88,8 +88,9 @@ def _ordered(
 ) -> list[Part]:
     days = [_day(key) for key, _path, _status in sorted(dated, reverse=True)]
     steps = [newer - older for newer, older in zip(days, days[1:]) if newer and older and newer > older]
+    step = min(steps, default=86400.0)
     made = [
-        Part(path, status.st_mtime, status.st_ino, False, day + min(steps) if day and steps else None)
+        Part(path, status.st_mtime, status.st_ino, False, day + step if day else None)
         for (_key, path, status), day in zip(sorted(dated, reverse=True), days)
     ]
     before: int | None = None

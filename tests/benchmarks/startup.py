@@ -20,7 +20,7 @@ def main(runs: int) -> None:
         # A peak that no run reaches: the state is read each time, and never written.
         peak = {"/proc": {time.strftime("%Y-%m-%d"): [2**31 - 1, time.time()]}}
         (folder / "peak").mkdir(0o700)
-        (folder / "peak/state.json").write_text(json.dumps({"format": 1, "orphan_peaks": peak}))
+        (folder / "peak/peaks.json").write_text(json.dumps({"format": 1, "orphan_peaks": peak}))
         checks = [
             Command("check_tcp_orphans", [*orphans, "--state-dir", str(folder / "peak")], "TCP ORPHANS"),
             Command("check_tcp_orphans, --no-state", [*orphans, "--no-state"], "TCP ORPHANS"),

@@ -343,7 +343,7 @@ def test_the_time_out_ends_journalctl(tmp_path: pathlib.Path) -> None:
     fake.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n")
     fake.chmod(0o755)
     code = (
-        f"from tcp_headroom import journal; journal.PROGRAMS = ({str(fake)!r},)\n"
+        f"from tcp_headroom.log import journal; journal.PROGRAMS = ({str(fake)!r},)\n"
         "from tcp_headroom.commands.check_tcp_kernel_log import main; main(['--source', 'journal', '-t', '1', '--no-state'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

@@ -12,9 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from workbench.command import FIXTURES, Run
-
-TRANSCRIPTS = FIXTURES.parent / "transcripts"
+from workbench.command import FIXTURES, TRANSCRIPTS, Run
 
 
 class Call(NamedTuple):

@@ -27,7 +27,7 @@ class Host:
         (self.tree / "sys/net/ipv4").mkdir(parents=True)
         (self.tree / "sys/net/ipv4/tcp_max_orphans").write_text("65536\n")
         self.folder = folder / "state"
-        self.file = self.folder / "state.json"
+        self.file = self.folder / "peaks.json"
         self.run = run
 
     def check(self, orphans: int, *options: str) -> Output:
@@ -217,15 +217,30 @@ class TestWithoutAState:
         """Between the look at the state and the lock on it."""
         opened = state.opened
 
-        def overtaken(path: str, patience: float) -> Iterator[state.State]:
+        def overtaken(path: str, patience: float, file: str) -> Iterator[state.State]:
             monkeypatch.setattr(state, "opened", opened)
             host.check(50)
-            yield from opened(path, patience)
+            yield from opened(path, patience, file)
 
         host.check(0)
         monkeypatch.setattr(state, "opened", overtaken)
         host.check(40)
         assert host.counts == [50]
+
+
+def test_the_file_of_the_first_version(host: Host, at: object) -> None:
+    """It kept the peaks among the hits of the log: they are read there, and taken along once."""
+    host.check(40)
+    earlier = host.folder / "state.json"
+    earlier.write_text(json.dumps({**json.loads(host.file.read_text()), "logs": {"x": 1}}))
+    earlier.chmod(0o600)
+    host.file.unlink()
+    assert "\nThe peak of 14 days: 40 orphans" in host.check(30, "-v").text
+    assert not host.file.exists()
+    at(NOON + DAY)  # type: ignore[operator]
+    host.check(50)
+    assert host.counts == [40, 50]
+    assert list(json.loads(host.file.read_text())) == ["format", orphan_peak.SECTION]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "x", "", "3651", "99999", "٣"])

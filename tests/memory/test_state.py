@@ -93,7 +93,7 @@ class TestTogether:
         """Many processes that count in one state at once."""
         add = (
             "import sys\n"
-            "from tcp_headroom import state\n"
+            "from tcp_headroom.memory import state\n"
             "for _ in range(20):\n"
             "    for held in state.opened(sys.argv[1], 60):\n"
             "        held.values['count'] = held.values.get('count', 0) + 1\n"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).parents[2]
 CONTRIB = ROOT / "contrib"
 FIXTURES = ROOT / "tests" / "fixtures"
+TRANSCRIPTS = ROOT / "tests" / "transcripts"
 BIN = pathlib.Path(sys.executable).parent
 CI = os.environ.get("CI") == "true"
 

@@ -53,7 +53,7 @@ class Host:
         self.state.mkdir(mode=0o700, exist_ok=True)
         day = time.strftime("%Y-%m-%d", time.localtime(when))
         text = json.dumps({"format": 1, "orphan_peaks": {str(self.proc): {day: [orphans, when]}}})
-        (self.state / "state.json").write_text(text)
+        (self.state / "peaks.json").write_text(text)
 
     def check(self, *options: str) -> Output:
         return self.run("check_tcp_limits", *self.options, *options)

@@ -21,6 +21,9 @@ import nagiosplugin
 from tcp_headroom import __version__, wording
 from tcp_headroom.blind import Blind
 
+# One language for a whole line; and argparse does not import locale and look for translations at every start.
+argparse._ = str  # type: ignore[attr-defined]
+
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

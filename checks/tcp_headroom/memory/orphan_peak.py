@@ -1,9 +1,10 @@
 """The most orphans seen on each day, kept by check_tcp_orphans for check_tcp_limits.
 
-A limit is judged by the peak of days, not by the moment. Days are local, so the state
+A limit is judged by the peak of days, not by the moment. Days are local, so the file
 holds a handful of numbers for each /proc tree; it is written only when the day's
 peak rises, without waiting for the disk, since a peak that is lost comes again. What is
-wrong with the state costs the peak, never the result.
+wrong with it costs the peak, never the result. It is apart from the rest of the state,
+which may be a thousand times as long, because every run of check_tcp_orphans reads it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+FILE = "peaks.json"
 SECTION = "orphan_peaks"
-"""Part of the state: day as YYYY-MM-DD, to number and time, by /proc tree."""
+"""Part of the file, and of the rest of the state as 0.1 wrote it: day as YYYY-MM-DD, to number and time, by /proc tree."""
 
 TREES = 8
 """Trees kept, those seen last."""
@@ -60,10 +62,12 @@ def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
     Raises ``Blind`` or ``OSError`` if the state cannot be read or written.
     """
     day = _day(now)
-    known = _peaks(state.peek(path), tree).get(day)
+    known = _peaks(_peek(path), tree).get(day)
     if known and known.orphans >= orphans:
         return
-    for held in state.opened(path, PATIENCE):
+    for held in state.opened(path, PATIENCE, FILE):
+        if not held.values:
+            held.values.update(_earlier(path))
         held.values.pop("damaged", None)
         peaks = _peaks(held.values, tree)
         known = peaks.get(day)
@@ -81,8 +85,18 @@ def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
 
 def highest(path: str, tree: str, count: int, now: float) -> Peak | None:
     """The peak of the last ``count`` days; None if none is known. Raises ``Blind`` or ``OSError``."""
-    peaks = _within(_peaks(state.peek(path), tree), count, now)
+    peaks = _within(_peaks(_peek(path), tree), count, now)
     return max(peaks.values(), key=lambda peak: peak.orphans, default=None)
+
+
+def _peek(path: str) -> dict[str, Any]:
+    return state.peek(path, FILE) or _earlier(path)
+
+
+def _earlier(path: str) -> dict[str, Any]:
+    """The peaks as 0.1 kept them, for as long as there is no file of their own."""
+    values = state.peek(path)
+    return {SECTION: values[SECTION]} if SECTION in values else {}
 
 
 def _within(peaks: dict[str, Peak], count: int, now: float) -> dict[str, Peak]:

@@ -1,6 +1,6 @@
-"""What the checks remember between runs: one small private file for each user.
+"""What the checks remember between runs: small private files in one directory for each user.
 
-The file is JSON with a format number. It is written whole beside the old one and
+A file is JSON with a format number. It is written whole beside the old one and
 renamed, so a reader finds the one or the other, whatever kills the writer; runs at
 the same time take turns by a lock on the directory. Nothing in here can cost a
 result: whatever is wrong with directory or file is raised as ``Blind`` or ``OSError``,
@@ -13,7 +13,6 @@ not be symbolic links: an agent's state decides what an administrator is told.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -32,7 +31,8 @@ SHARED = "/var/lib/tcp-headroom"
 """Used where it exists and belongs to the effective user."""
 
 FILE = "state.json"
-NEW = FILE + ".new"
+"""What the log and the counters leave; a command whose every run needs one number keeps it in a file of its own."""
+
 FORMAT = 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a format to the one after it."""
@@ -90,20 +90,22 @@ def loss(reason: Blind | OSError, path: str = "") -> str:
 class State:
     """The remembered values while the lock is held; see ``opened``."""
 
-    def __init__(self, folder: int, values: dict[str, Any]) -> None:
+    def __init__(self, folder: int, file: str, values: dict[str, Any]) -> None:
         self._folder = folder
+        self._file = file
         self.values = values
 
     def save(self, durable: bool) -> None:
         """Write ``values``. ``durable``: wait until the disk has them. Raises ``OSError``."""
+        new = self._file + ".new"
         data = json.dumps({"format": FORMAT, **self.values}, separators=(",", ":")).encode()
         try:
             # A killed run's; or a link or a FIFO, which would be written through or waited for.
-            os.unlink(NEW, dir_fd=self._folder)
+            os.unlink(new, dir_fd=self._folder)
         except FileNotFoundError:
             pass
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(NEW, flags, 0o600, dir_fd=self._folder)
+        descriptor = os.open(new, flags, 0o600, dir_fd=self._folder)
         try:
             try:
                 os.fchmod(descriptor, 0o600)
@@ -114,10 +116,10 @@ class State:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.rename(NEW, FILE, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            os.rename(new, self._file, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except OSError:
             try:
-                os.unlink(NEW, dir_fd=self._folder)
+                os.unlink(new, dir_fd=self._folder)
             except OSError:
                 pass
             raise
@@ -125,8 +127,8 @@ class State:
             os.fsync(self._folder)
 
 
-def peek(path: str) -> dict[str, Any]:
-    """The remembered values as they are, without a lock; empty where there are none.
+def peek(path: str, file: str = FILE) -> dict[str, Any]:
+    """The values in ``file`` as they are, without a lock; empty where there are none.
 
     Raises ``Blind`` or ``OSError`` for a state that must not or cannot be read.
     """
@@ -135,12 +137,12 @@ def peek(path: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     try:
-        return _load(folder)
+        return _load(folder, file)
     finally:
         os.close(folder)
 
 
-def opened(path: str, patience: float) -> Iterator[State]:
+def opened(path: str, patience: float, file: str = FILE) -> Iterator[State]:
     """A generator of one ``State``, locked until it is closed; makes the directory if need be.
 
     Waits at most ``patience`` seconds for another run. Raises ``Blind`` or ``OSError``.
@@ -148,7 +150,7 @@ def opened(path: str, patience: float) -> Iterator[State]:
     folder = _open_folder(path, create=True)
     try:
         _lock(folder, patience)
-        yield State(folder, _load(folder))
+        yield State(folder, file, _load(folder, file))
     finally:
         os.close(folder)
 
@@ -186,6 +188,8 @@ def _refuse_unsafe(status: os.stat_result, shown: str) -> None:
 
 
 def _lock(folder: int, patience: float) -> None:
+    import fcntl  # not for a run that only reads
+
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -197,25 +201,25 @@ def _lock(folder: int, patience: float) -> None:
             time.sleep(0.02)
 
 
-def _load(folder: int) -> dict[str, Any]:
+def _load(folder: int, file: str) -> dict[str, Any]:
     try:
-        descriptor = os.open(FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
         return {}
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise Blind(f"{FILE} is a symbolic link") from None
+            raise Blind(f"{file} is a symbolic link") from None
         raise
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as opened_file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Blind(f"{FILE} is not a regular file")
-        _refuse_unsafe(status, FILE)
-        data = file.read(LIMIT + 1)
-    return _understood(data)
+            raise Blind(f"{file} is not a regular file")
+        _refuse_unsafe(status, file)
+        data = opened_file.read(LIMIT + 1)
+    return _understood(data, file)
 
 
-def _understood(data: bytes) -> dict[str, Any]:
+def _understood(data: bytes, file: str) -> dict[str, Any]:
     """The values in a state file, brought to the present format.
 
     A file that makes no sense counts as none, with the key ``damaged``: the next
@@ -229,7 +233,7 @@ def _understood(data: bytes) -> dict[str, Any]:
     if not isinstance(values, dict) or type(version) is not int or version < 1:
         return {"damaged": True}
     if version > FORMAT:
-        raise Blind(f"{FILE} was written by a later version of this suite, format {version}; it is left alone")
+        raise Blind(f"{file} was written by a later version of this suite, format {version}; it is left alone")
     while version < FORMAT:
         values = MIGRATIONS[version](values)
         version += 1

@@ -155,7 +155,7 @@ class TestBetweenRuns:
         assert hits(host.check()) == 2
         host.sleep(60)
         host.readable = False
-        from tcp_headroom import journal as module
+        from tcp_headroom.log import journal as module
 
         original = module.view
         monkeypatch.setattr(module, "view", lambda clock, window, place: original(clock, window, [f"--file={journal}"]))

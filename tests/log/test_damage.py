@@ -10,6 +10,8 @@ import pytest
 
 from workbench import journals, log_damage, log_damage_files, log_damage_records
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 200
 LOGS = {"files": 4000, "ring": 800}
 JOURNALS = 200

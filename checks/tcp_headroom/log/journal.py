@@ -172,15 +172,16 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
     program = next((path for path in PROGRAMS if os.path.exists(path)), None)
     if not program:
         raise Blind("there is no journalctl on this host; use --source kmsg or --source file")
-    process = subprocess.Popen(
-        [program, "--no-pager", "--output=json", f"--output-fields={FIELDS}", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-    )
-    assert process.stdout and process.stderr
+    process = None
     try:
+        process = subprocess.Popen(
+            [program, "--no-pager", "--output=json", f"--output-fields={FIELDS}", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        )
+        assert process.stdout and process.stderr
         rest = b""
         while True:
             data = os.read(process.stdout.fileno(), BLOCK)
@@ -196,10 +197,9 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
         if process.wait() != 0 or "No journal files" in complaint:
             raise Blind(f"journalctl cannot read the journal: {_reason(complaint)}")
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        if process:
+            with process:
+                process.kill()
 
 
 def _reason(complaint: str) -> str:

@@ -158,7 +158,9 @@ class TestBetweenRuns:
         from tcp_headroom.log import journal as module
 
         original = module.view
-        monkeypatch.setattr(module, "view", lambda clock, window, *_rest: original(clock, window, [f"--file={journal}"]))
+        monkeypatch.setattr(
+            module, "view", lambda clock, window, *_rest: original(clock, window, [f"--file={journal}"])
+        )
         output = host.check()
         assert "read from the journal" in output.text
         assert hits(output) == 2

@@ -6,7 +6,6 @@ import calendar
 import gzip
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from workbench.command import Output
 from workbench.log_command import Moment, at, check, counted, coverage, no_counter, total
+from workbench.machine import program
 
 NOW = calendar.timegm((2026, 11, 22, 16, 0, 0)) + 0.25
 UPTIME = 500_000.0
@@ -250,10 +250,9 @@ class TestFromWhen:
 
     @pytest.mark.parametrize("message", [MEMORY, ""], ids=["hit", "quiet"])
     def test_packed_at_once_by_zstd(self, place: Place, message: str) -> None:
-        if not shutil.which("zstd"):
-            pytest.skip("needs zstd")
+        zstd = program("zstd", "zstd")
         part = place.write("kern.log.1", START, kernel(1800, message or "usb"), cron(600), written=600)
-        subprocess.run(["zstd", "-q", "--rm", part], check=True)
+        subprocess.run([zstd, "-q", "--rm", part], check=True)
         os.utime(part.with_name("kern.log.1.zst"), (NOW - 600,) * 2)
         output = place.check("--file", place.write("kern.log", cron(300), cron(5)))
         assert (output.code, total(output)) == ((CRITICAL, 1) if message else (OK, 0)), output.text

@@ -16,14 +16,19 @@ from workbench import journals
 from workbench.boring_hosts import HOSTS, Host
 from workbench.command import ROOT
 from workbench.faulty_days import CASES, Case
+from workbench.machine import require_namespaces
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and an agent's rights")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a mount namespace and an agent's rights"),
+]
 
 
 def wrong(module: str, name: str) -> str:
     """What the days of that name did wrong."""
     if journals.MISSING:
         pytest.skip(journals.MISSING)
+    require_namespaces("unshare", "--mount")
     path = os.pathsep.join(str(ROOT / folder) for folder in ("checks", "tests"))
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-m", f"workbench.{module}", name],

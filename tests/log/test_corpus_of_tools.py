@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import time
 
@@ -14,6 +13,7 @@ import pytest
 from workbench import journals
 from workbench.command import Output
 from workbench.log_command import LABELS, Moment, at, check, counted, no_counter
+from workbench.machine import program
 
 MESSAGES = {
     "TCP: too many orphaned sockets": ("orphan_hits", 1),
@@ -102,8 +102,7 @@ def test_journalctl(tmp_path: pathlib.Path, moment: Moment, form: str) -> None:
 @pytest.mark.parametrize("caller", ["", "[   T39]"], ids=["", "caller"])
 @pytest.mark.parametrize("name", DMESG)
 def test_dmesg(tmp_path: pathlib.Path, moment: Moment, name: str, caller: str) -> None:
-    if not shutil.which("dmesg"):
-        pytest.skip("needs dmesg of util-linux")
+    dmesg = program("util-linux", "dmesg")
     written: dict[str | None, bytes] = {}
     ring = tmp_path / "ring"
     for message in [*MESSAGES, None]:
@@ -115,7 +114,7 @@ def test_dmesg(tmp_path: pathlib.Path, moment: Moment, name: str, caller: str) -
         ]
         ring.write_text("".join(f"<6>[{stamp:12.6f}]{caller} {x}\n" for stamp, x in stamps if x))
         shown = subprocess.run(
-            ["dmesg", "-F", ring, *DMESG[name]],
+            [dmesg, "-F", ring, *DMESG[name]],
             env={"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}, check=True, capture_output=True,
         )  # fmt: skip
         written[message] = shown.stdout

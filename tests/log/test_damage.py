@@ -10,6 +10,8 @@ import pytest
 
 from workbench import journals, log_damage, log_damage_files, log_damage_records
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 200
 LOGS = {"files": 4000, "ring": 800}
 JOURNALS = 200
@@ -19,7 +21,7 @@ CHUNKS = [(kind, first) for kind, number in LOGS.items() for first in range(0, n
 
 def explore(maker: log_damage.Maker, seeds: range) -> collections.Counter[int]:
     """No property is broken; a failure shows the first seeds, which ``python -m workbench.log_damage 1 SEED KIND`` repeats."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if pathlib.Path("/dev/shm").is_dir() else None) as place:
+    with tempfile.TemporaryDirectory(dir=log_damage.MEMORY) as place:
         complaints, codes = log_damage.explore(maker, seeds, pathlib.Path(place))
     assert not complaints, f"{len(complaints)} of {len(seeds)}:\n" + "\n".join(complaints[:5])
     return codes

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from workbench.boring_day import DAWN, MEMORY, MINUTE, MODES, REBOOT, Day, begun, namespace
@@ -27,6 +31,7 @@ OTHERS = [
 ROOT = Host("root", DEBIAN, BSD, BSD_CRON, agent=False)
 SMALL_RING = ROOT._replace(ring=4)
 BOTH = Host("agent in both groups", DEBIAN, BSD, BSD_CRON, journal="persistent", reads_ring=False)
+JOURNAL = BOTH._replace(files=())
 ADM = Host("agent in adm", DEBIAN, BSD, BSD_CRON, reads_ring=False)
 
 
@@ -105,6 +110,47 @@ def before_the_boot(day: Day) -> list[Output]:
     return [first, day.check(REBOOT + 15 * MINUTE)]
 
 
+@contextlib.contextmanager
+def journalctl(day: Day, script: str) -> Iterator[None]:
+    """Within, journalctl is a shell script, in which ``$real`` is the real one."""
+    path = os.path.realpath("/usr/bin/journalctl")
+    real, fake = day.place / "real-journalctl", day.place / "fake-journalctl"
+    day.place.chmod(0o755)
+    shutil.copy(path, real)
+    fake.write_text(f"#!/bin/sh\nreal={real}\n{script}\n")
+    fake.chmod(0o755)
+    subprocess.run(["mount", "--bind", fake, path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def with_journalctl(script: str, number: int = 2) -> Callable[[Day], list[Output]]:
+    """A life in which the kernel speaks ``number`` times, and the check finds this journalctl."""
+
+    def life(day: Day) -> list[Output]:
+        hits(day, number)
+        day.forward(NOON)
+        with journalctl(day, script):
+            return [day.check(NOON)]
+
+    return life
+
+
+def torn(day: Day) -> list[Output]:
+    """A machine that lost power last month has left half a journal behind."""
+    day.forward(NOON)
+    assert day.journal
+    left = day.journal.with_name("system@0005a1b2c3d4e5f6-1122334455667788.journal~")
+    left.write_bytes(day.journal.read_bytes()[:5000] + bytes(3000))
+    os.utime(left, (NOON - 30 * 86400, NOON - 30 * 86400))
+    left.chmod(0o644)
+    quiet = day.check(NOON)
+    hits(day, 2, -60.0)
+    return [quiet, look(day, NOON + 120)]
+
+
 def look(day: Day, now: float = NOON) -> Output:
     day.forward(now)
     return day.check(now)
@@ -123,6 +169,8 @@ class Case(NamedTuple):
 
 CRITICAL, UNKNOWN = 2, 3
 NO_OK = {(1, 0), (UNKNOWN, 0)}
+MUCH = 'i=0; while [ $i -lt 4000 ]; do echo "Journal file is one of which nobody has ever heard, $i" >&2; i=$((i+1)); done; exec $real "$@"'
+OF_219 = """for word; do case $word in --output-fields*) echo "$0: unrecognized option '$word'" >&2; exit 1;; esac; done; exec $real "$@\""""
 
 CASES = [
     Case("three hits in the ring, kern.log has stopped before", ROOT, OTHER, seen_in_the_ring, {(CRITICAL, 3)}),
@@ -135,6 +183,11 @@ CASES = [
     Case("the same, one file", ADM._replace(files=(File("messages"),)), OTHER, filtered, NO_OK),
     Case("a hit from before the boot, in a file", ROOT, STATE, before_the_boot, {(CRITICAL, 1)}),
     Case("a hit from before the boot, in the journal", BOTH._replace(agent=False), STATE, before_the_boot, {(CRITICAL, 1)}),
+    Case("a journalctl that complains at length", JOURNAL, OTHER, with_journalctl(MUCH), {(CRITICAL, 2)}),
+    Case("a journalctl of systemd 219", JOURNAL, OTHER, with_journalctl(OF_219), {(CRITICAL, 2)}),
+    Case("a journalctl of systemd 219, nothing to find", JOURNAL, ZERO, with_journalctl(OF_219, 0), {(0, 0)}),
+    Case("a journalctl that hangs, beside a kern.log", BOTH, OTHER, with_journalctl("exec sleep 60"), {(CRITICAL, 2)}),
+    Case("a torn journal of last month", JOURNAL, OTHER, torn, {(0, 0), (CRITICAL, 2)}),
     Case("a hit from before the boot, no state", ROOT, OTHER, before_the_boot, {(0, 0)}, "since the boot"),
 ]  # fmt: skip
 

@@ -55,6 +55,8 @@ def at(moment: Moment, zone: str = "UTC") -> Iterator[None]:
 def check(*arguments: str | os.PathLike[str]) -> Output:
     """One run. Standard error stays empty, and no error is internal."""
     nagiosplugin.Runtime.instance = None  # type: ignore[assignment]
+    # nagiosplugin 1.3.2 keeps the standard output that it was imported with.
+    nagiosplugin.Runtime.stdout = None
     printed, complaint = io.StringIO(), io.StringIO()
     code: object = None
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):

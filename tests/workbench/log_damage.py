@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import pathlib
 import random
 import shutil
@@ -178,6 +179,10 @@ def explore(maker: Maker, seeds: Iterable[int], place: pathlib.Path) -> tuple[li
     return complaints, codes
 
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where thousands of files cost least; none for the usual place of temporary files."""
+
+
 def main() -> None:
     """Check as many logs as the first argument says, from the seed on that is the second, of the kind that is the third."""
     from workbench import log_damage_files, log_damage_records
@@ -192,7 +197,7 @@ def main() -> None:
     begun = time.monotonic()
     complaints: list[str] = []
     codes: collections.Counter[int] = collections.Counter()
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
         for maker, share in makers.values():
             found, seen = explore(maker, range(first, first + round(number * share)), pathlib.Path(place))
             complaints += found

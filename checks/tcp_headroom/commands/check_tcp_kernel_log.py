@@ -457,6 +457,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         Hits("memory_hits", None, None if arguments.critical else none),
         Unexplained("unexplained"),
         Coverage("coverage"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), functools.partial(next_step, seen),
-            functools.partial(conclusion, seen)),
+        plugin.Wording(
+            lambda: facts(seen),
+            lambda: explanation(seen),
+            functools.partial(next_step, seen),
+            functools.partial(conclusion, seen),
+        ),
     )

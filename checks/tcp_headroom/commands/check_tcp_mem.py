@@ -298,5 +298,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)),
+        plugin.Wording(
+            lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)
+        ),
     )

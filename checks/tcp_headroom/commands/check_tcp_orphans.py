@@ -238,5 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)),
+        plugin.Wording(
+            lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)
+        ),
     )

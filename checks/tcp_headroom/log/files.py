@@ -190,7 +190,9 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
                 tail = scan.samples(block.data, len(block.data), -1, wanted, zero)
                 newest = max(scan.trusted(tail, wanted), default=None)
                 if newest is not None and not reading.broken and _skipped(newest, _pace(tail, wanted), reading):
-                    reading.broken = f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
+                    reading.broken = (
+                        f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
+                    )
                 # The newer part began before the window, and this one ends there.
                 ended = reading.since is not None and reading.since < reading.limit
                 reading.reached = reading.reached or (ended and newest is not None and newest < reading.limit)
@@ -208,7 +210,9 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
                 scan.look_for_kernel(block, wanted, zeros[0][1], state)
                 reading.searched += len(block.data)
             first = block
-            state.after = next(iter(scan.trusted(scan.samples(block.data, block.lead, 1, wanted, zero, 1), wanted)), state.after)
+            state.after = next(
+                iter(scan.trusted(scan.samples(block.data, block.lead, 1, wanted, zero, 1), wanted)), state.after
+            )
             reading.reached = reading.reached or (scan.before(block, wanted, zero) and confirmed(block))
             if reading.done or (reading.reached and reading.searched > SEARCHED):
                 stopped = True
@@ -236,7 +240,8 @@ def _begins(first: Block, zero: float, reading: Reading) -> None:
     reading.since = began if reading.since is None else min(began, reading.since)
     reading.pace = _pace(lines, reading.wanted)
     reading.boots = any(
-        (line.message or "").startswith("Linux version ") or float(line.printk or line.uptime or 9) < 1 for line in lines
+        (line.message or "").startswith("Linux version ") or float(line.printk or line.uptime or 9) < 1
+        for line in lines
     )
 
 
@@ -289,7 +294,9 @@ def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> N
         reading.wanted.shift = float(shift)
         minutes = abs(shift) // 60
         side = "behind" if shift > 0 else "ahead of"
-        reading.notes.append(f"its stamps are {minutes} min {side} the file's own time, so of another time zone: shifted")
+        reading.notes.append(
+            f"its stamps are {minutes} min {side} the file's own time, so of another time zone: shifted"
+        )
     else:
         reading.scan.doubts.append(
             f"its newest stamp is {shift // 60} min older than the file: its writer may live in another time zone"
@@ -324,7 +331,9 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
             reading.broken = f"a rotated part before {wording.path(part.path)} is missing"
         reading.due = part.due
         packed = ending in block_reader.COMPRESSED
-        if part.written < reading.limit and (reading.broken or (reading.since is not None and reading.since < reading.limit)):
+        if part.written < reading.limit and (
+            reading.broken or (reading.since is not None and reading.since < reading.limit)
+        ):
             reading.reached = True
         if reading.done:
             return

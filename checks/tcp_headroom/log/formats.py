@@ -27,9 +27,7 @@ _HOST = (
     rb"(?P<host>(?!" + _FACILITY + rb"\." + _LEVEL + rb":? )"
     rb"(?:\[[0-9A-Fa-f:.%a-z]{2,60}\]|[0-9A-Fa-f:]{1,40}::|[^\s\[\]:][^\s\[\]]{0,253}(?<!:)|[^\s\[\]:]|::[0-9A-Fa-f:.]{1,40}))"
 )
-_PRINTK = (
-    rb" {0,2}(?:<[0-7]>)?(?:\[ *(?P<printk>[0-9]{1,10}\.[0-9]{1,9})\] ?)?(?:\[ *[TC][0-9]+\] ?)?(?P<message>.*)"
-)
+_PRINTK = rb" {0,2}(?:<[0-7]>)?(?:\[ *(?P<printk>[0-9]{1,10}\.[0-9]{1,9})\] ?)?(?:\[ *[TC][0-9]+\] ?)?(?P<message>.*)"
 _CALLER = rb"(?: ?\[ *[TC][0-9]+\])?"
 _PLAIN = _CALLER + rb"(?: |\Z)(?P<message>.*)"
 _TAG = rb"kernel(?:\[[0-9]+\])?(?::(?:[ ]?kern:(?P<level2>" + _LEVEL + rb"):?)?| (?=\[ *[0-9]{1,10}\.[0-9]{6}\]))"
@@ -149,9 +147,7 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
         return _said(NOTHING, speaker) if speaker else NOTHING
     priority = int(lead["pri"]) if lead["pri"] else None
     level = LEVELS.get(lead["level"] or b"", None if priority is None else priority % 8)
-    silent = NOTHING._replace(
-        when=stamp.when, uptime=stamp.uptime, level=level, digits=stamp.digits, zoned=stamp.zoned
-    )
+    silent = NOTHING._replace(when=stamp.when, uptime=stamp.uptime, level=level, digits=stamp.digits, zoned=stamp.zoned)
     if (priority or 0) >= 8 or lead["facility"] not in (None, b"kern"):
         return silent._replace(other=True)
     for form in FORMS:

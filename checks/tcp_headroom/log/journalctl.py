@@ -45,22 +45,23 @@ class Call:
         if not program:
             raise Blind("there is no journalctl on this host; use --source kmsg or --source file")
         fields = [f"--output-fields={self.fields}"] if self.fields else []
-        process = subprocess.Popen(
-            [program, "--no-pager", "--output=json", *fields, *self.arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-        )
-        assert process.stdout and process.stderr
+        process = None
         try:
+            # Within the try, so that an alarm during the start still ends it.
+            process = subprocess.Popen(
+                [program, "--no-pager", "--output=json", *fields, *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            )
+            assert process.stdout and process.stderr
             yield from self._read(process.stdout.fileno(), process.stderr.fileno())
             code = process.wait()
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            if process:
+                with process:
+                    process.kill()
         text = self.complaint.decode("utf-8", "replace")
         if code != 0 or "No journal files" in text:
             if self.fields and "output-fields" in text:

@@ -44,7 +44,9 @@ _REPEATED = b"last message repeated "
 
 _SIGNS = (b"kernel", b"kern.info", b"kern  :info", b"<6>", b"\n6,")
 """Where a line that shows a kernel record of level info may be; those without a sign are met at the edges."""
-_UPTIMES = re.compile(rb"^(?:<[0-9]+>|[a-z0-9]+ *:[a-z]+ *: )?(?:\[ *([0-9]{1,10}\.[0-9]{6})[\] ]|[0-9]+,[0-9]+,([0-9]+)[,;])", re.M)
+_UPTIMES = re.compile(
+    rb"^(?:<[0-9]+>|[a-z0-9]+ *:[a-z]+ *: )?(?:\[ *([0-9]{1,10}\.[0-9]{6})[\] ]|[0-9]+,[0-9]+,([0-9]+)[,;])", re.M
+)
 
 
 class Found(namedtuple("Found", "when cause count host printk digits container", defaults=[""])):
@@ -104,6 +106,7 @@ class Scan:
         """When the first line of what was read before, which is newer, was written."""
         self.speaks = False
         """Whether the kernel speaks at all, at whatever level."""
+
     def silent_since_boot(self, wanted: Wanted) -> bool:
         """Whether the newest kernel record is older than the boot, so that no older one helps."""
         return wanted.booted is not None and self.kernel is not None and self.kernel < wanted.booted

@@ -39,7 +39,9 @@ def word(message: str) -> str:
 def missing(records: list[tuple[float, str]], newest: float | None, now: float) -> set[str]:
     """What the kernel has spoken of elsewhere since ``newest`` and long enough ago, if it is several things."""
     words = {
-        word(text) for when, text in records if when > (newest if newest is not None else 0.0) + LATE and when < now - LATE
+        word(text)
+        for when, text in records
+        if when > (newest if newest is not None else 0.0) + LATE and when < now - LATE
     }
     return words if len(words) >= SEVERAL else set()
 

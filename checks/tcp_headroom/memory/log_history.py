@@ -144,7 +144,9 @@ def consult(
                 fresh = abort_growth.watch(abort_growth.unpack(counters.get(sample.namespace)), sample)
                 counters[sample.namespace] = abort_growth.pack(fresh)
             if len(logs) > LOGS_KEPT:
-                notes.append(f"there is room for {LOGS_KEPT} logs in the state; the one not used for longest is forgotten")
+                notes.append(
+                    f"there is room for {LOGS_KEPT} logs in the state; the one not used for longest is forgotten"
+                )
             held.values[LOGS] = _newest(logs, _until, LOGS_KEPT)
             held.values[COUNTERS] = _newest(counters, _sampled, COUNTERS_KEPT)
             # What has no message and no growth in it is not worth waiting for a disk.

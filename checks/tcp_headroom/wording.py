@@ -13,6 +13,9 @@ ILLEGAL = "`~$&|'\"<>"
 MAX_LINE = 200
 """Longest piece of foreign text that is printed, in characters."""
 
+MAX_PATH = 40
+"""Longest path in a status line, in characters."""
+
 _REPLACED = {ord(char): "?" for char in ILLEGAL}
 
 
@@ -30,8 +33,35 @@ def clean(text: str, limit: int = MAX_LINE) -> str:
 
 
 def path(name: str) -> str:
-    """A path as it is printed: cleaned, and short enough to leave room for the reason."""
-    return clean(name, 100)
+    """A path, or the name of a source, as it is printed: a path is one word, so that ``shortened`` finds it."""
+    return clean(name).replace(" ", "?") if "/" in name else clean(name)
+
+
+def shortened(text: str) -> str:
+    """``text`` with every path of more than ``MAX_PATH`` characters cut in its middle, for the status line."""
+    if "/" not in text:
+        return text
+    return " ".join(
+        f"{word[:17]}...{word[len(word) - MAX_PATH + 20 :]}" if "/" in word and len(word) > MAX_PATH else word
+        for word in text.split(" ")
+    )
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital, unless it begins with a name or a number."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+
+
+def size_of(text: str) -> int:
+    """How much room ``text`` takes, in bytes: servers and protocols count those."""
+    return len(text.encode("utf-8", "replace"))
+
+
+def cut(text: str, room: int) -> str:
+    """The beginning of ``text`` that fits into ``room`` bytes, with three dots where something is missing."""
+    if size_of(text) <= room:
+        return text
+    return text.encode("utf-8", "replace")[: max(0, room - 3)].decode("utf-8", "ignore").rstrip() + "..."
 
 
 def failure(error: OSError) -> str:

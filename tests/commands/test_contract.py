@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcp_headroom import __version__, wording
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.proc import reading
-from workbench.command import COMMANDS, FIXTURES, Output, Run
+from workbench.command import COMMANDS, FIXTURES, Output, Run, assert_grammar
 
 EVERY = pytest.mark.parametrize("command", COMMANDS)
 GAUGES = pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -23,8 +23,9 @@ PERFDATA = re.compile(r"[a-z0-9_]+=-?[0-9]+(\.[0-9]+)?(%|B|c)?(;-?[0-9.]*){0,4}"
 
 
 def assert_line(output: Output) -> None:
-    """One line that fits NRPE's protocol 2, with perfdata that every server reads."""
+    """One line that fits NRPE's protocol 2, with perfdata that every server reads, and in the grammar of all lines."""
     assert len(output.lines) == 1
+    assert_grammar(output.status)
     assert len(output.text.rstrip("\n").encode()) <= 1023
     for word in output.text.partition("| ")[2].split():
         assert PERFDATA.fullmatch(word), word
@@ -64,7 +65,7 @@ def test_version(run: Run, command: str, option: str) -> None:
     ],
 )
 def test_usage_error(run: Run, command: str, arguments: list[str], reason: str) -> None:
-    assert run(command, *arguments) == (3, f"{command} UNKNOWN - {reason}; see {command} --help\n")
+    assert run(command, *arguments) == (3, f"{command} UNKNOWN - {reason}. Next: see {command} --help\n")
 
 
 @EVERY
@@ -86,7 +87,7 @@ def test_overrides_below_one_are_usage_errors(run: Run, option: str, bad: tuple[
 def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     output = run(command, "--procfs", tmp_path / ("x" * 200 + "|"))
     assert output.code == 3
-    assert "... does not exist" in output.text
+    assert "... does not exist. Next: check --procfs, and the rights of this user" in output.text
     assert_line(output)
 
 
@@ -124,7 +125,7 @@ def test_spoilt_file(run: Run, command: str, tmp_path: pathlib.Path, spoilt: str
     if not needed:
         enriching = spoilt == "net/netstat" or (spoilt, command) == ("net/protocols", "check_tcp_mem")
         assert (output.perfdata == healthy.perfdata) == (not enriching)
-        assert ("left out" in run(command, "--procfs", tree, "-v").text) == enriching
+        assert ("not shown" in run(command, "--procfs", tree, "-v").text) == enriching
     else:
         assert output.perfdata, "what was read is still reported"
 
@@ -170,6 +171,21 @@ def test_any_numbers(
         assert output.code == expected
 
 
+@EVERY
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(path=st.text(st.characters(exclude_characters="\0"), max_size=300), orphans=BIG)
+def test_any_path(run: Run, tmp_path: pathlib.Path, command: str, path: str, orphans: int) -> None:
+    """Foreign names in a line: a tree, a root, a log, that do not exist."""
+    more = {"check_tcp_kernel_log": ["--kmsg", f"/{path}"], "check_tcp_limits": ["--sysctl-root", f"/{path}"]}.get(
+        command, []
+    )
+    for procfs in (f"{tmp_path}/{path}", tmp_path):
+        write_tree(tmp_path, orphans, 5, 100, (1, 2, 3))
+        output = run(command, "--no-state", "--procfs", procfs, *more)
+        assert_line(output)
+        assert not set(output.status) & set("`~$&|'\"<>") and output.status.isprintable()
+
+
 @GAUGES
 @pytest.mark.parametrize("verbose", ["-v", "-vv", "-vvv"])
 def test_verbose_ends_with_perfdata(run: Run, command: str, verbose: str) -> None:
@@ -192,7 +208,10 @@ def test_internal_error(run: Run, monkeypatch: pytest.MonkeyPatch, verbose: str,
     monkeypatch.setattr("tcp_headroom.proc.sockstat.read", broken)
     output = run("check_tcp_mem", verbose)
     assert output.code == 3
-    line = "TCP MEM UNKNOWN - internal error, RuntimeError: oh ??no; please report it with the output of -vvv"
+    line = (
+        "TCP MEM UNKNOWN - internal error, RuntimeError: oh ??no. Next: send the output of -vvv to whoever maintains this "
+        "plugin on this host"
+    )
     assert output.lines[0] == line
     assert ("Traceback" in output.text) == traceback
     assert (len(output.lines) == 1) == (not traceback)
@@ -206,7 +225,7 @@ def test_time_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcp_headroom.proc.sockstat.read", endless)
     output = run("check_tcp_orphans", "-t", "1")
     assert output == (
-        3, "TCP ORPHANS UNKNOWN - gave up after 1s; allow more time with -t, or look at the load of this host\n"
+        3, "TCP ORPHANS UNKNOWN - gave up after 1s. Next: allow more time with -t, or look at the load of this host\n"
     )  # fmt: skip
 
 
@@ -221,21 +240,48 @@ def test_ranges_round_trip(low: str, high: str, form: str) -> None:
     text = form.format(low, high)
     if form in ("{0}", "@{0}") and float(low) < 0:
         with pytest.raises(Exception, match="must not be greater"):
-            plugin.plain_range(text)
+            options.plain_range(text)
         return
-    parsed = plugin.plain_range(text)
+    parsed = options.plain_range(text)
     assert nagiosplugin.Range(str(parsed)) == parsed
-    assert parsed == plugin.percent_range("%".join(re.split(r"(?<=[0-9])(?=:|$)", text)))
+    assert parsed == options.percent_range("%".join(re.split(r"(?<=[0-9])(?=:|$)", text)))
     assert re.fullmatch(r"@?[-~0-9.:]*", str(parsed))
 
 
 def test_a_level_has_one_meaning() -> None:
-    assert plugin.upper_bound(plugin.plain_range("80")) == 80
-    assert plugin.upper_bound(plugin.plain_range("0:80.5")) == 80.5
-    assert plugin.upper_bound(None) is None
+    assert options.upper_bound(options.plain_range("80")) == 80
+    assert options.upper_bound(options.plain_range("0:80.5")) == 80.5
+    assert options.upper_bound(None) is None
     for text in ("10:", "~:10", "10:20", "@10"):
-        assert plugin.upper_bound(plugin.plain_range(text)) is None
+        assert options.upper_bound(options.plain_range(text)) is None
+
+
+@pytest.mark.parametrize(
+    "findings, steps, rest, line, more",
+    [
+        (["a: 1"], ["do b"], ["c", ""], "a: 1. Next: do b. C", []),
+        (["a: 1", "d: 2"], ["do b", "do e"], [], "a: 1; d: 2. Next: do b; then do e", []),
+        (["a: 1", "d: 2"], ["", "do e"], [], "a: 1; d: 2. Next: do e", []),
+        (["a: 1"], [""], ["c"], "a: 1. C", []),
+        (["x" * 300], ["do b"], ["c"], "x" * 142 + "... Next: do b. C", ["Found: " + "x" * 300]),
+        (["a: 1", "y" * 150], ["do b", "do e"], [], "a: 1. Next: do b", ["Also: " + "y" * 150, "Then: do e"]),
+        (["a: 1"], ["z" * 300], ["c"], "a: 1. Next: " + "z" * 224 + "...", ["Next: " + "z" * 300, "C"]),
+        (["a: 1"], ["do b"], ["w" * 250, "c"], "a: 1. Next: do b. C", ["W" + "w" * 249]),
+        (["/" + "p" * 50 + ": 1"], ["do b"], [], "/" + "p" * 16 + "..." + "p" * 19 + ":. Next", ["Found: /" + "p" * 50 + ": 1"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_in_the_further_lines(
+    findings: list[str], steps: list[str], rest: list[str], line: str, more: list[str]
+) -> None:
+    words = plugin.Wording("", str, list, list, {})
+    words.name = "TCP X"
+    text = words._line("TCP X OK - ", findings, steps, rest)
+    assert len(f"TCP X OK - {text}") <= 250
+    assert text.startswith(line.partition(":. ")[0]) if "/p" in line else text.replace("....", "...") == line
+    assert words.more == more
 
 
 def test_paths_leave_room_for_the_reason() -> None:
-    assert len(wording.path("/" + "x" * 4096)) == 100
+    name = "/" + "x y" * 4096
+    assert len(wording.path(name)) == wording.MAX_LINE and " " not in wording.path(name)
+    assert len(wording.shortened(wording.path(name))) == wording.MAX_PATH

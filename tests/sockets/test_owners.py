@@ -66,7 +66,7 @@ ORPHAN_LINES = [
 def test_orphans_are_added_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     totals(monkeypatch, 12)
     install(monkeypatch, Kernel([*IPV4[:3], b"".join(IPV4[3:]), done()], [b"".join(IPV6), done()]))
-    assert told(run, "check_tcp_orphans") == [*ORPHAN_LINES, f"1 more: {OTHERS}, or come and gone"]
+    assert told(run, "check_tcp_orphans") == [*ORPHAN_LINES, f"1 more: {OTHERS}, or short-lived"]
 
 
 def test_mapped_addresses_are_ipv4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_mapped_addresses_are_ipv4(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert told(run, "check_tcp_orphans") == ["port 443: 2 orphans, 100.0 %; FIN_WAIT1 2; peers 192.0.2.0/24 (2)"]
 
 
-@pytest.mark.parametrize("total, more", [(0, []), (1, [f"1 orphan: {OTHERS}, or come and gone"])])
+@pytest.mark.parametrize("total, more", [(0, []), (1, [f"1 orphan: {OTHERS}, or short-lived"])])
 def test_no_orphans(run: Run, monkeypatch: pytest.MonkeyPatch, total: int, more: list[str]) -> None:
     totals(monkeypatch, total)
     install(monkeypatch, Kernel([done()]))
@@ -100,7 +100,7 @@ def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest
     ]
     install(monkeypatch, Kernel([*many, done()], [done()]))
     assert list(owners.of_orphans(4, 5))[1] == (
-        "at least 2 of them are penalised now: the peer takes no data, and none was sent for 4 s; ICMP errors and lost "
+        "at least 2 of them are penalised now: the peer takes no data, and no data was sent for 4 s; ICMP errors and lost "
         "routes cannot be seen from here"
     )
 
@@ -133,7 +133,7 @@ HELD_LINES = [
     "connections to port 5432: 23.4 KiB, 1.5 %, in 1 socket; 0 B received, 23.4 KiB to be sent",
 ]
 MORE_MEMORY = (
-    f"454.5 KiB more, 28.4 %: {OTHERS}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or come and gone"
+    f"454.5 KiB more, 28.4 %: {OTHERS}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or short-lived"
 )
 
 
@@ -191,7 +191,7 @@ def test_processes_of_others(
     assert list(owners.of_memory(1_638_400, 5)) == [
         HELD_LINES[0].replace("shop?[9] 1000.0 KiB, orphans 87.9 KiB", "process 10 390.6 KiB, orphans 87.9 KiB"),
         *HELD_LINES[1:],
-        "left out, processes: 1 cannot be looked into by this user; root or CAP_SYS_PTRACE would see them",
+        "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can",
         MORE_MEMORY,
     ]
 
@@ -209,7 +209,7 @@ def test_a_process_of_the_same_user_with_more_rights(monkeypatch: pytest.MonkeyP
     install(monkeypatch, Kernel([HELD[1] + HELD[5], done()], [done()]))
     *ports, why = owners.of_memory(None, 5)
     assert [line.partition("; held by ")[2] for line in ports] == ["", "process 10 24.4 KiB"]
-    assert why == "left out, processes: 1 cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+    assert why == "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can"
 
 
 class _Os:
@@ -226,7 +226,7 @@ def test_processes_cannot_be_listed(monkeypatch: pytest.MonkeyPatch, proc: pathl
     monkeypatch.setattr(owners, "PROC", "/nonexistent/proc")
     install(monkeypatch, Kernel([HELD[1], done()], [done()]))
     assert list(owners.of_memory(None, 5))[1:] == [
-        "left out, processes: cannot list /nonexistent/proc: No such file or directory"
+        "not shown, processes: cannot list /nonexistent/proc: No such file or directory"
     ]
 
 
@@ -240,8 +240,8 @@ def test_no_time_for_processes(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Pa
 
     monkeypatch.setattr("tcp_headroom.sockets.owners.os.listdir", slow)
     seen = list(owners.of_memory(None, 0.2))
-    assert [line.partition(": ")[0] for line in seen] == ["port 443", "port 55555", "connections to port 5432", "left out, processes"]  # fmt: skip
-    assert seen[-1] == "left out, processes: gave up, as the time for it was over; allow more with -t"
+    assert [line.partition(": ")[0] for line in seen] == ["port 443", "port 55555", "connections to port 5432", "not shown, processes"]  # fmt: skip
+    assert seen[-1] == "not shown, processes: the time was too short; allow more with -t"
     assert "[9]" not in seen[0]
 
 
@@ -289,7 +289,7 @@ def test_processes_that_are_not_there(
     assert (
         list(owners.of_memory(None, 5))[1:]
         == [
-            "left out, processes: nobody was found who holds 2 of 3 sockets: hidden (hidepid, another PID namespace), the "
+            "not shown, processes: no process found for 2 of 3 sockets: hidden (hidepid, another PID namespace), held by the "
             "kernel itself, or closed since"
         ]
         * said
@@ -303,7 +303,7 @@ def test_the_five_largest_are_named(monkeypatch: pytest.MonkeyPatch, proc: pathl
     lines = list(owners.of_memory(28 * 1024, 5))
     assert [line.partition(",")[0] for line in lines[:5]] == [f"port {port}: {port}.0 KiB" for port in (7, 6, 5, 4, 3)]
     assert lines[5] == "2 more ports: 3.0 KiB, 10.7 %"
-    assert lines[6].startswith("left out, processes: nobody was found who holds 5 of 5 sockets")
+    assert lines[6].startswith("not shown, processes: no process found for 5 of 5 sockets")
     assert len(lines) == 7
 
 
@@ -313,7 +313,7 @@ def test_inodes_are_bounded(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path)
     assert [line.partition("; held by ")[2] for line in owners.of_memory(None, 5)] == ["shop?[9] 1000.0 KiB", ""]
 
 
-GAVE_UP = "sock_diag: gave up, as the time for it was over; allow more with -t"
+GAVE_UP = "sock_diag: the time was too short; allow more with -t"
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -333,7 +333,7 @@ def test_nothing_can_be_seen(
     """One line says why; the rest of the result is as it was."""
     totals(monkeypatch, 2)
     install(monkeypatch, kernel)
-    assert told(run, command) == [f"left out, owners: {reason}"]
+    assert told(run, command) == [f"not shown, owners: {reason}"]
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -346,7 +346,9 @@ def test_a_dump_without_end(run: Run, monkeypatch: pytest.MonkeyPatch, command: 
     seen = told_at_once(run, command, "-t", "2")
     assert time.monotonic() - begin >= 0.5
     assert re.match(r"port 443: (\d+ orphans|\d.* [KM]iB), ", seen[0])
-    assert seen[1:] == [f"left out, owners of further {command.rpartition('_')[2].replace('mem', 'memory')}: {GAVE_UP}"]
+    assert seen[1:] == [
+        f"not shown, owners of further {command.rpartition('_')[2].replace('mem', 'memory')}: {GAVE_UP}"
+    ]
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -359,8 +361,8 @@ def test_the_time_of_the_check_runs_out(run: Run, monkeypatch: pytest.MonkeyPatc
     totals(monkeypatch, 2)
     monkeypatch.setattr(sock_diag, "dump", slow)
     (line, verdict) = told(run, command)
-    assert line == "left out, the rest: the check gave up after 1s; allow more time with -t"
-    assert verdict.startswith("Verdict: cannot say - because the check gave up after 1s; ")
+    assert line == "not shown, the rest: the check gave up after 1s; allow more time with -t"
+    assert verdict.startswith("Verdict: not known - the check gave up after 1s; ")
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])

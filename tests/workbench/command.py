@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,12 +31,11 @@ class Output(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The verdict of ``-v``: the last line, before the perfdata if there are any."""
-        lines = [line for line in self.lines if not line.startswith("| ")]
-        assert sum(line.startswith("Verdict: ") for line in lines) == 1
-        assert lines[-1].startswith("Verdict: ") and lines[-1].isprintable() and "|" not in lines[-1]
-        assert self.lines[-1] == lines[-1] or (self.lines[-2], self.lines[-1][:2]) == (lines[-1], "| ")
-        return lines[-1]
+        """The verdict of ``-v``: the first of the further lines."""
+        line = self.lines[1]
+        assert line.startswith("Verdict: ") and line.isprintable() and "|" not in line
+        assert sum(line.startswith("Verdict: ") for line in self.lines) == 1
+        return line
 
     @property
     def case(self) -> str:
@@ -48,5 +48,24 @@ class Output(NamedTuple):
         _text, _bar, data = self.text.partition("| ")
         return dict(word.split("=", 1) for word in data.split())
 
+    @property
+    def status(self) -> str:
+        """The status line without the perfdata."""
+        return self.lines[0].partition(" | ")[0]
+
 
 Run = Callable[..., Output]
+
+
+def assert_grammar(text: str) -> None:
+    """A status line has state, reason and number where a phone shows them, the step where a list does, and a length."""
+    assert len(text.encode()) <= 250, text
+    start = re.match(r"TCP (?:ORPHANS|MEM|LIMITS|KERNEL LOG) (OK|WARNING|CRITICAL|UNKNOWN) - (?=[^ :;.])", text)
+    assert start, text
+    if start[1] in ("WARNING", "CRITICAL"):
+        assert re.search("[0-9]", text[start.end() : 80]), text
+        reason, _colon, _figure = text[start.end() :].partition(": ")
+        assert not re.search("[0-9]{4}|Next", reason), text
+    if start[1] != "OK":
+        assert 0 <= text.find(". Next: ") < 160 - len(". ") and "Next: ." not in text, text
+    assert all(len(word.strip("(),.:;")) <= 40 for word in text.split() if "/" in word), text

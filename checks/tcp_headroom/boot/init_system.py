@@ -34,7 +34,7 @@ INITS = ("init", "openrc-init", "runit", "runit-init", "s6-svscan", "dinit", "pr
 _SYSTEMD_SYSCTL = ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl")
 _SYSCTL = ("/sbin/sysctl", "/usr/sbin/sysctl", "/bin/sysctl", "/usr/bin/sysctl")
 _RELEASES = ("/etc/alpine-release", "/etc/openwrt_release")
-_REMEDY = "give the root of the host with --sysctl-root"
+_REMEDY = "give the root of the host with --sysctl-root DIR"
 
 
 def tool(tree: host_root.Root, procfs_root: str) -> str:
@@ -45,43 +45,42 @@ def tool(tree: host_root.Root, procfs_root: str) -> str:
     if tree.running:
         for marker in CONTAINER:
             if exists(tree, marker):
-                raise Blind(f"this is a container ({marker} exists), and its files do not boot the machine; {_REMEDY}")
+                raise Blind(
+                    f"this is a container ({marker} exists), whose files do not boot the machine", remedy=_REMEDY
+                )
     if _ask(tree.kind, "/run/systemd/system") == host_root.DIRECTORY:
         return SYSTEMD
     if tree.running:
         first = _first_process(procfs_root)
         if first not in INITS:
-            raise Blind(
-                f"nothing shows what sets sysctls at boot: the first process is {wording.clean(first, 40)}, "
-                f"which is no init known here; {_REMEDY}"
-            )
+            raise Blind(f"the first process is {wording.clean(first, 40)}, which is no known init", remedy=_REMEDY)
     elif _ask(tree.kind, "/sbin/init") == host_root.FILE:
         if os.path.basename(_ask(tree.leads_to, "/sbin/init")) == "systemd":
             return SYSTEMD
     elif any(_ask(tree.kind, path) == host_root.FILE for path in _SYSTEMD_SYSCTL):
         return SYSTEMD
     else:
-        raise Blind(f"nothing in the tree given sets sysctls at boot: it has no /sbin/init; {_REMEDY}")
+        raise Blind("the root given has no /sbin/init", remedy=_REMEDY)
     for path in _SYSCTL:
         if _ask(tree.kind, path) == host_root.FILE:
             # The order is that of the distribution's script, whatever its sysctl is.
             small = os.path.basename(_ask(tree.leads_to, path)).startswith("busybox")
             return BUSYBOX if small or any(exists(tree, release) for release in _RELEASES) else PROCPS
-    raise Blind(f"nothing shows what sets sysctls at boot: there is no sysctl command; {_REMEDY}")
+    raise Blind("there is no sysctl command", remedy=_REMEDY)
 
 
 def _first_process(procfs_root: str) -> str:
     try:
         return reading.read(procfs_root, "1/comm").strip()
     except Blind as error:
-        raise Blind(f"nothing shows what sets sysctls at boot: {error}; {_REMEDY}") from None
+        raise Blind(error.reason, remedy=_REMEDY) from None
 
 
 def _ask(question: Callable[[str], str], path: str) -> str:
     try:
         return question(path)
     except OSError as error:
-        raise Blind(f"cannot tell what sets sysctls at boot: {path}: {host_root.reason(error)}") from None
+        raise Blind(f"cannot read {path}: {host_root.reason(error)}") from None
 
 
 def exists(tree: host_root.Root, path: str) -> bool:

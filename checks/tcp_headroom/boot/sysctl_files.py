@@ -126,16 +126,15 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
         except Blind as error:
             early = {}
             if len(settings) < len(names):
-                doubts.add(f"{error}, and it may set what no file sets")
+                doubts.add(f"{error}; it may set what no file sets")
         release = osrelease.read(procfs) if early else None
         if release and release < kernel_arguments.SINCE:
             notes += (
-                f"{given.path} sets {name}, but a kernel this old takes nothing from it"
-                for name, given in early.items()
+                f"{given.path} sets {name}, but this kernel is too old to use that" for name, given in early.items()
             )
             early = {}
         for name in (name for name in early if name in settings):
-            notes.append(f"{early[name].path} sets {name}, but {settings[name].path} does so later")
+            notes.append(f"{early[name].path} sets {name}, but {settings[name].path} sets it later")
         settings = {**early, **settings}
         for sentence in _later(tree, tool, names):
             doubts.add(sentence)
@@ -228,7 +227,7 @@ def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[
     if tool == SYSTEMD:
         for path in _CREDENTIALS:
             if init_system.exists(tree, path):
-                yield f"{path} exists, a credential that systemd applies after all files; it is not read here"
+                yield f"{path} exists, which systemd applies after all files; this check does not read it"
     try:
         for setting in _settings(tree, PROCPS, UFW, names):
             yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"

@@ -149,7 +149,7 @@ class Rules:
             for spelling in (name, name.replace(".", "/")):
                 before, found, after = text.partition(spelling)
                 if found and not _goes_on(before[-1:]) and not _goes_on(after[:1]):
-                    self.notes.append(f"{path} line {number} names {name}, but {self.tool} takes nothing from it")
+                    self.notes.append(f"{path} line {number} names {name}, but {self.tool} ignores the line")
                     return
 
 

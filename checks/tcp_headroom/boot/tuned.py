@@ -58,7 +58,7 @@ def overrides(tree: host_root.Root, names: Iterable[str]) -> list[str]:
                         f"{number}; whether it wins depends on reapply_sysctl in /etc/tuned/tuned-main.conf"
                     )
         if todo:
-            found.append(f"the active profile of tuned is made of too many, and only {PROFILES} were looked at")
+            found.append(f"the active profile of tuned includes too many others, and only {PROFILES} were read")
     except OSError as error:
         found.append(f"cannot read the active profile of tuned: {host_root.reason(error)}")
     return found

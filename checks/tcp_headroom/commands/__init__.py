@@ -1,4 +1,4 @@
-"""The four checks, one module each, and ``plugin``: what every command does alike.
+"""The four checks, one module each; ``options`` and ``plugin``: what every command does alike.
 
 Nothing imports this package but the entry points; it may import every other one.
 

@@ -2,25 +2,23 @@
 
 Takes what ``choice`` finds in a lookback window, so that a hit stays visible
 over soft states and clears by itself, and joins it with what earlier runs knew
-(``log_history``). Whether that is OK or UNKNOWN is decided by what the log proves
-(``proof``). Hits are a lower bound: the kernel prints at most ten lines in
-five seconds. So they are compared with the growth of TCPAbortOnMemory
-(``abort_growth``), which is exact but per network namespace; where the log proves
-too little and nothing contradicts, that growth is the witness, and the status line says so.
+(``log_history``). Whether it is OK or UNKNOWN is decided by what the log proves
+(``proof``). Hits are a lower bound: the kernel prints at most ten lines in five
+seconds. So they are compared with the growth of TCPAbortOnMemory (``abort_growth``),
+which is exact but per network namespace; where the log proves too little and nothing
+contradicts, that growth is the witness, and the status line says so.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import re
 import time
 
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.log import choice, messages, proof, views
 from tcp_headroom.memory import abort_growth, log_history, state
 from tcp_headroom.proc import clock, netstat
@@ -31,13 +29,19 @@ if TYPE_CHECKING:
 
 NAME = "TCP KERNEL LOG"
 
-NEXT_STEPS = {
-    "memory_hits": "see check_tcp_mem -v; find which sockets hold the memory (ss -tm), or raise net.ipv4.tcp_mem",
-    "hits": "see check_tcp_orphans -v; find the service that closes with unsent data (ss -tan state fin-wait-1), "
-    "or raise net.ipv4.tcp_max_orphans",
-    "unexplained": "see check_tcp_orphans -v and check_tcp_mem -v; let the check read the kernel log for the cause",
+REASONS = {
+    messages.MEMORY: "out of TCP memory",
+    messages.ORPHANS: "too many orphans",
+    messages.UNCLEAR: "too many orphans or out of TCP memory",
 }
-BOTH_CAUSES = "see check_tcp_orphans -v and check_tcp_mem -v; the messages fit both limits"
+"""What the messages of a cause say, the gravest first."""
+
+_ORPHANS, _MEMORY = "check_tcp_orphans -v", "check_tcp_mem -v"
+STEPS = {
+    messages.MEMORY: (_MEMORY,),
+    messages.ORPHANS: (_ORPHANS,),
+    messages.UNCLEAR: (_ORPHANS, _MEMORY),
+}
 
 LABELS = {
     messages.ORPHANS: "orphan_hits",
@@ -45,62 +49,54 @@ LABELS = {
     messages.UNCLEAR: "unclear_hits",
 }
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNREADABLE = "no kernel log"
 
 
-def build_parser() -> plugin.Parser:
+EXAMPLES = """\
+  check_tcp_kernel_log --lookback 2h
+  check_tcp_kernel_log --file /var/log/remote/all.log --log-host web1"""
+
+
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_kernel_log",
-        "Counts the kernel's messages about exhausted TCP socket memory within a lookback window.",
+        "Counts what the kernel said in the last hour about too little TCP memory or too\nmany orphans.",
+        EXAMPLES,
         percent=False,
-        default=("any hit", "any hit that names tcp_mem as the cause"),
+        default=("any message", "any out-of-memory one"),
     )
-    parser.add_argument(
-        "--lookback", metavar="DURATION", type=duration, default="1h",
-        help="how far back to look, an integer and one of s, m, h, d; default: 1h",
+    judging, reading = parser.judging, parser.reading
+    judging.add_argument(
+        "--lookback", metavar="DURATION", type=options.duration, default="1h",
+        help="look so far back, a whole number and one of s, m, h, d; default: 1h",
     )  # fmt: skip
-    parser.add_argument(
+    judging.add_argument(
+        "--min-coverage", metavar="PERCENT", type=options.percentage, default=50.0,
+        help="UNKNOWN if less of that time was seen; default: 50",
+    )  # fmt: skip
+    reading.add_argument(
         "--source",
         choices=("auto", "kmsg", "journal", "file"),
-        help="where to read; default: auto, the best that can be read",
+        help="read this kind of log; default: auto, the best that can be read",
     )
-    parser.add_argument("--kmsg", metavar="PATH", help="the kernel ring, or a capture of it; default: /dev/kmsg")
-    parser.add_argument("--journal-file", metavar="PATH", help="read this journal file")
-    parser.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
-    parser.add_argument(
+    reading.add_argument("--kmsg", metavar="PATH", help="the kernel ring, or a copy of it; default: /dev/kmsg")
+    reading.add_argument("--journal-file", metavar="PATH", help="read this journal file")
+    reading.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
+    reading.add_argument(
         "--file", metavar="PATH", action="append",
-        help="read this log file and its rotated siblings; may be repeated: alternatives, never added up",
+        help="read this log file and its rotated files; if repeated, only the best of them counts",
     )  # fmt: skip
-    parser.add_argument("--log-host", metavar="NAME", help="in a log file of many hosts, count the lines of this one")
-    parser.add_argument(
-        "--silence", metavar="DURATION", type=duration, default="1s",
-        help="how long the host of a log that is not this host's may be quiet; default: it may not",
+    reading.add_argument("--log-host", metavar="NAME", help="in a log of many hosts, count the lines of this one")
+    reading.add_argument(
+        "--silence", metavar="DURATION", type=options.duration, default="1s",
+        help="the host of a log that is not this host's may be quiet for so long; default: not at all",
     )  # fmt: skip
-    parser.add_argument(
-        "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
-        help="UNKNOWN instead of OK when less of the window could be seen; default: 50",
-    )  # fmt: skip
-    state.add_options(parser)
+    options.add_state(parser)
     return parser
 
 
-def duration(text: str) -> tuple[str, int]:
-    """An option's type: a duration as written and in seconds."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in UNITS):
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
-    return text, int(number) * UNITS[unit]
-
-
-def percentage(text: str) -> float:
-    """An option's type: 0 to 100, a percent sign allowed."""
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%?", text, re.ASCII) or float(text.rstrip("%")) > 100:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a percentage from 0 to 100")
-    return float(text.rstrip("%"))
-
-
-def request(parser: plugin.Parser, arguments: argparse.Namespace) -> choice.Request:
+def request(parser: options.Parser, arguments: argparse.Namespace) -> choice.Request:
     """The sources asked for; a usage error if two kinds are, or one that contradicts --source."""
     named = {
         "kmsg": arguments.kmsg is not None,
@@ -124,25 +120,25 @@ def request(parser: plugin.Parser, arguments: argparse.Namespace) -> choice.Requ
     )  # fmt: skip
 
 
-class KernelLog(nagiosplugin.Resource):
+class KernelLog(plugin.Host):
     """What the log, the counter and earlier runs say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace, asked: choice.Request) -> None:
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.asked = asked
         lookback: tuple[str, int] = arguments.lookback
         self.lookback, self.seconds = lookback
         self.min_coverage: float = arguments.min_coverage
-        self.arguments = arguments
         self.path: str | None = None
         self.patience = arguments.timeout / 4
         self.clock = clock.read(self.root)
         self.view: views.View | None = None
         self.sample: abort_growth.Sample | None = None
         self.watch: abort_growth.Watch | None = None
-        self.unreadable = self.late = ""
+        self.unreadable = self.remedy = self.late = ""
         self.own = asked.local
         """Whether the log is this host's own, as far as paths and lines tell."""
+        self.steps: dict[str, str] = {}
         self.notes: list[str] = []
 
     @property
@@ -177,33 +173,31 @@ class KernelLog(nagiosplugin.Resource):
         return proof.coverage(self.view.proof, self.window) if self.view else 0.0
 
     @property
-    def gap(self) -> str:
-        """Why this is no OK, though nothing was found; empty if it is proven."""
-        if self.view and self.view.proof.doubts:
-            return str(self.view.proof.doubts[0])
-        if self.coverage >= self.min_coverage:
-            return ""
-        if self.by_counter:
-            remedy = "wait for more runs, or " + self.unreadable.rpartition("; ")[2]
-        elif self.view and self.view.proof.lacks:
-            remedy = self.view.proof.lacks[0]
-        else:
-            remedy = "shorten --lookback, or let the check read a log that reaches further back"
-        return f"that is less than the {wording.number(self.min_coverage)} % of --min-coverage; {remedy}"
+    def lack(self) -> Blind | None:
+        """What the log does not prove, if anything, and the remedy."""
+        return self.view.proof.lacks[0] if self.view and self.view.proof.lacks else None
+
+    @property
+    def doubt(self) -> str:
+        """What contradicts an OK; empty if nothing does."""
+        return str(self.view.proof.doubts[0]) if self.view and self.view.proof.doubts else ""
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is proven that there is nothing but what was found."""
+        return not self.doubt and (self.coverage >= self.min_coverage or self.witnessed)
 
     @property
     def witnessed(self) -> bool:
         """Whether the counter alone shows that nothing happened, where the log only proves too little."""
-        if self.by_counter or not self.view or self.view.proof.doubts or not self.comparable:
+        if self.by_counter or not self.view or self.doubt or not self.comparable:
             return False
         return self.coverage < self.min_coverage and self.counted >= 100 and not self.growth and not self.hits()
 
     @property
     def comparable(self) -> bool:
         """Whether log and counter belong to one host, as far as options and lines tell."""
-        if self.root == "/proc":
-            return self.own
-        return not self.asked.local
+        return self.own if self.root == "/proc" else not self.asked.local
 
     @property
     def growth(self) -> list[abort_growth.Span]:
@@ -240,30 +234,25 @@ class KernelLog(nagiosplugin.Resource):
         return max(0, sum(span.count for span in self.growth) - logged)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        try:
-            value = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
+        yield from self.count({"aborts_on_memory": netstat.ABORTS}, f"{netstat.FILE} has no")
+        for value in self.counters.values():
             self.sample = abort_growth.Sample(self.clock.boot, netstat.namespace(self.root), self.clock.boottime, value)
-            yield nagiosplugin.Metric("aborts_on_memory", value, "c", context="gauge")
-        except KeyError:
-            self.notes.append(f"left out, aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
-        except Blind as reason:
-            self.notes.append(f"left out, aborts_on_memory: {reason}")
         try:
             self.look()
         except nagiosplugin.Timeout as limit:
             self.late = f"the check gave up after {limit} while reading the kernel log"
-            yield plugin.blind(
-                f"gave up after {limit} while reading the kernel log; allow more time with -t, or shorten --lookback"
-            )
+            remedy = "allow more time with -t, or shorten --lookback"
+            yield plugin.blind(Blind(f"gave up after {limit} while reading the kernel log", remedy=remedy))
             return
         if self.unreadable and not self.by_counter:
-            yield plugin.blind(f"cannot see the kernel log: {self.unreadable}")
+            yield plugin.blind(Blind(f"{UNREADABLE}: {self.unreadable}", remedy=self.remedy))
         if self.view:
             yield nagiosplugin.Metric("hits", self.hits(), min=0, context="hits")
             for cause, label in LABELS.items():
                 context = "memory_hits" if cause == messages.MEMORY else "gauge"
                 yield nagiosplugin.Metric(label, self.hits(cause), min=0, context=context)
             yield nagiosplugin.Metric("suppressed", self.hits(views.SUPPRESSED), min=0, context="gauge")
+        self.steps.update(steps(self))
         if self.view or self.by_counter:
             yield nagiosplugin.Metric("coverage", self.coverage, "%", min=0, max=100, context="coverage")
             yield nagiosplugin.Metric("unexplained", self.unexplained, context="unexplained")
@@ -285,6 +274,7 @@ class KernelLog(nagiosplugin.Resource):
             self.view, refused, self.own = chosen.view, chosen.refused, chosen.own
         except Blind as reason:
             self.unreadable, refused = reason.args
+            self.remedy = reason.remedy
         self.notes += [f"not used: {reason}" for reason in refused]
         found = log_history.consult(
             self.path, self.patience, name, self.view, self.sample, self.clock, self.window, chosen
@@ -293,15 +283,13 @@ class KernelLog(nagiosplugin.Resource):
         self.notes += found.notes
 
 
-class Hits(plugin.Gauge):
+class Hits(plugin.Judged):
     """Judges a number of hits by ranges."""
 
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
-
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        return nagiosplugin.Result(plugin.judge(metric, *self.limits).state, None, metric)
+        assert isinstance(resource, KernelLog)
+        state = plugin.judge(metric, *self.limits).state
+        return nagiosplugin.Result(state, None if state == nagiosplugin.Ok else found(resource), metric)
 
 
 class Unexplained(nagiosplugin.Context):
@@ -311,7 +299,7 @@ class Unexplained(nagiosplugin.Context):
         assert isinstance(resource, KernelLog)
         if not metric.value:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Warn, None if resource.by_counter else resets(resource), metric)
+        return nagiosplugin.Result(nagiosplugin.Warn, resets(resource), metric)
 
 
 class Coverage(plugin.Gauge):
@@ -319,9 +307,15 @@ class Coverage(plugin.Gauge):
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, KernelLog)
-        if resource.alarms or resource.unexplained or resource.witnessed or not resource.gap:
+        if resource.alarms or resource.unexplained or resource.proven:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Unknown, resource.gap, metric)
+        if resource.doubt:
+            return nagiosplugin.Result(nagiosplugin.Unknown, resource.doubt, metric)
+        seen, least = wording.percent(resource.coverage), wording.number(resource.min_coverage)
+        text = f"only {seen} of the last {resource.lookback} seen, {least} % needed"
+        if resource.lack and not resource.by_counter:
+            text += f": {resource.lack.reason}"
+        return nagiosplugin.Result(nagiosplugin.Unknown, text, metric)
 
 
 def moment(when: float, now: float) -> str:
@@ -329,75 +323,93 @@ def moment(when: float, now: float) -> str:
     return time.strftime("%H:%M" if 0 <= now - when < 86400 else "%Y-%m-%d %H:%M", time.localtime(when))
 
 
+def steps(seen: KernelLog) -> dict[str, str]:
+    """What to do, by the metric that is found wrong."""
+    wanted = dict.fromkeys(step for cause, some in STEPS.items() if seen.hits(cause) for step in some)
+    look = "run " + " and ".join(wanted or (_ORPHANS, _MEMORY))
+    remedy = seen.lack.remedy if seen.lack else ""
+    if seen.doubt:
+        remedy = "look at that line in the log"
+    return {
+        "hits": look,
+        "memory_hits": look,
+        "unexplained": look,
+        "coverage": f"wait for more runs, or {seen.remedy or plugin.LOOK}"
+        if seen.by_counter
+        else remedy or "shorten --lookback, or let the check read a log that goes back further",
+    }
+
+
 def resets(seen: KernelLog) -> str:
     """What the counter says, beside what the log says."""
     total = sum(span.count for span in seen.growth)
     when = seen.clock.booted + seen.growth[0].start
-    text = f"the kernel reset {wording.count(total, 'socket')} for lack of memory since {moment(when, seen.clock.now)}"
-    return text if seen.by_counter else f"{text}, the log shows {seen.hits(since=when - 1)}"
-
-
-def next_step(seen: KernelLog, name: str) -> str | None:
-    """What to do about the metric ``name``; both checks where the messages do not say which limit it was."""
-    causes = [cause for cause in messages.CAUSES if seen.hits(cause)]
-    if name in ("hits", "memory_hits") and (len(causes) > 1 or causes == [messages.UNCLEAR]):
-        return BOTH_CAUSES
-    return NEXT_STEPS.get(name)
-
-
-def facts(seen: KernelLog) -> str:
-    """The first sentence of the status line."""
-    window = f"in the last {seen.lookback}"
+    since = moment(when, seen.clock.now)
     if seen.by_counter:
-        text = resets(seen) if seen.growth else f"no socket was reset for lack of memory {window}"
-        text += ", judged by the counter of this network namespace"
+        return f"sockets were reset: {total} since {since}, by the counter alone"
+    text = wording.count(total, "socket")
+    return f"more resets than messages: {text} reset since {since}, {seen.hits(since=when - 1)} in the log"
+
+
+def found(seen: KernelLog) -> str:
+    """What the messages say, and how many they are."""
+    view = seen.view
+    latest = max((event.when for event in view.events if event.cause != views.SUPPRESSED), default=0.0) if view else 0.0
+    reason = next((text for cause, text in REASONS.items() if seen.hits(cause)), "messages")
+    text = f"{wording.count(seen.hits(), 'message')} in the last {seen.lookback}"
+    return f"{reason}: {text}, the last {wording.age(seen.clock.now - latest)}" if seen.hits() else text
+
+
+def figure(seen: KernelLog) -> str:
+    """How many messages, or resets where no log can be read."""
+    if seen.by_counter and seen.growth:
+        return resets(seen)
+    if seen.hits():
+        return found(seen)
+    if seen.by_counter:
+        return f"no socket reset in the last {seen.lookback}, by the counter alone"
+    return f"no message about TCP memory or orphans in the last {seen.lookback}" if seen.view else ""
+
+
+def rest(seen: KernelLog) -> Iterator[str]:
+    """What the figure is taken from, and what it may miss."""
+    if seen.by_counter:
         if round(seen.coverage, 1) < 100:
-            text += f", watched for {wording.percent(seen.coverage)} of that time"
+            yield f"Counter watched for {wording.percent(seen.coverage)} of that time"
         if seen.hits():
-            text += f"; earlier runs saw {wording.count(seen.hits(), 'message')} about socket memory"
+            yield f"Earlier runs saw {wording.count(seen.hits(), 'message')}"
         # With the remedy: a check that cannot see its log must not look healthy.
-        return f"{text}; the kernel log is not readable: {seen.unreadable}"
+        yield f"{UNREADABLE}: {'; '.join(filter(None, [seen.unreadable, seen.remedy]))}"
+        return
     if not seen.view:
-        return ""
-    hits = seen.hits()
-    if hits:
-        latest = max(event.when for event in seen.view.events if event.cause != views.SUPPRESSED)
-        causes = ", ".join(f"{seen.hits(cause)} {cause}" for cause in messages.CAUSES if seen.hits(cause))
-        text = (
-            f"at least {wording.count(hits, 'message')} about socket memory {window}, the last "
-            f"{wording.age(seen.clock.now - latest)}; cause: {causes}"
-        )
-        named = sorted({event.container for event in seen.view.events if event.container})
-        if named:
-            text += f"; of container {wording.clean(' and container '.join(named[:3]), 120)}"
-    else:
-        text = f"no message about socket memory {window}"
-    text += f"; read from {wording.path(seen.view.source)}"
+        return
+    source = f"Read from {wording.path(seen.view.source)}"
     if round(seen.coverage, 1) < 100 and not proof.complete(seen.view.proof, seen.window):
-        text += f", which shows {wording.percent(seen.coverage)} of that time"
+        source += f", which shows {wording.percent(seen.coverage)} of that time"
     boot = proof.start(seen.view.proof, seen.window)
     if boot > seen.window.start:
-        text += f", since the boot {wording.age(seen.clock.now - boot)}"
+        source += f", since the boot {wording.age(seen.clock.now - boot)}"
+    yield source
     if seen.witnessed:
-        lacks = seen.view.proof.lacks or ("it no longer holds what is older",)
-        text += (
-            f"; no socket was reset in that time, by the counter of this network namespace; what the log does not prove: "
-            f"{lacks[0]}"
-        )
-    swallowed = seen.hits(views.SUPPRESSED)
-    if swallowed:
-        text += (
-            f"; {wording.count(swallowed, 'further kernel network message')}, of any kind, swallowed by the rate limit"
-        )
-    return text
+        why = seen.lack.reason if seen.lack else "it does not go back far enough"
+        yield f"No socket reset, by the counter of this network namespace; the log alone does not prove it: {why}"
+    containers = sorted({event.container for event in seen.view.events if event.container})
+    if containers:
+        yield f"Of container {wording.clean(' and container '.join(containers[:3]), 120)}"
+    causes = [f"{seen.hits(cause)} {cause}" for cause in messages.CAUSES if seen.hits(cause)]
+    if len(causes) > 1:
+        yield f"By cause: {', '.join(causes)}"
+    suppressed = seen.hits(views.SUPPRESSED)
+    if suppressed:
+        yield f"{wording.count(suppressed, 'more message')} of the kernel's network code suppressed"
 
 
 def explanation(seen: KernelLog) -> Iterator[str]:
     """The further lines of ``-v``."""
     if seen.view:
         yield (
-            "Hits are a lower bound: the kernel prints at most ten such lines in five seconds, shared with all its "
-            "other network messages. Each stands for at least one connection that was reset."
+            "The real number of resets may be larger: the kernel prints at most ten network messages in five seconds. "
+            "Each message stands for at least one connection that was reset."
         )
         shown = wording.path(seen.view.source)
         now = seen.clock.now
@@ -406,17 +418,20 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             yield f"{shown} has seen everything since {moment(first, now)}{until}"
         for text in (*seen.view.proof.evidence, *seen.view.notes):
             yield f"{shown}: {text}"
-        for text in (*seen.view.proof.doubts, *seen.view.proof.lacks):
-            yield f"not proven: {text}"
+        for lack in (*seen.view.proof.doubts, *seen.view.proof.lacks):
+            yield f"not proven: {lack}"
+        if any(event.container.endswith(", 1 orphan") for event in seen.view.events):
+            yield "A container that had 1 orphan cannot have passed tcp_max_orphans."
     if seen.sample:
         yield (
             f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it "
-            "began; unlike the log it misses none, but it does not see other namespaces."
+            "began. This counter misses no reset, but it does not see other network namespaces (containers)."
         )
         if seen.growth:
             yield resets(seen)
         if not seen.comparable:
-            yield "the counter is not compared with this log, which may be that of another host"
+            yield "the counter is not compared with this log, which may be from another host"
+    yield from seen.gaps()
     yield from seen.notes
 
 
@@ -432,8 +447,8 @@ def conclusion(seen: KernelLog, alarm: bool, stop: Blind | None) -> str:
     if seen.late:
         apart = Blind(seen.late)
     elif seen.view and not seen.comparable:
-        apart = Blind("the gauges at hand may be those of another host than this log")
-    why = seen.late or (seen.unreadable and f"the kernel log is not readable: {seen.unreadable}")
+        apart = Blind("this log may be from another host than the numbers in /proc")
+    why = seen.late or (seen.unreadable and f"{UNREADABLE}: {seen.unreadable}")
     log = verdict.log_of(seen.view, seen.window, why)
     sample = None if apart else seen.sample
     counter = verdict.counter_of(sample, seen.watch, seen.start, seen.root == "/proc", str(apart))
@@ -451,16 +466,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
-        plugin.Gauge("gauge"),
         Hits("hits", arguments.warning or none, arguments.critical),
         Hits("memory_hits", None, None if arguments.critical else none),
         Unexplained("unexplained"),
         Coverage("coverage"),
-        plugin.Wording(
-            lambda: facts(seen),
-            lambda: explanation(seen),
-            functools.partial(next_step, seen),
-            functools.partial(conclusion, seen),
-        ),
     )

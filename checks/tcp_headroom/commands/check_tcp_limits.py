@@ -3,27 +3,27 @@
 Judges what changes rarely, so that it can be acknowledged apart from usage. Reads
 ``tcp_max_orphans``, ``tcp_mem``, ``kernel_defaults``, the peak that check_tcp_orphans
 remembers (``orphan_peak``) and what a reboot sets (``sysctl_files``); ``review``
-reckons. Nothing is changed: the commands that would are printed with ``-v``.
+calculates. Nothing is changed: the commands that would are printed with ``-v``.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
-from tcp_headroom.limits.advice import SHORT, commands, listed, next_steps, where
+from tcp_headroom.limits.advice import commands, listed, next_steps, where
 from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, ORPHAN_BYTES, SAFETY, Review
 from tcp_headroom.memory import orphan_peak, state
 from tcp_headroom.proc import sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Sequence
 
     from nagiosplugin.state import ServiceState
@@ -34,43 +34,40 @@ NAME = "TCP LIMITS"
 
 STATES = {OFF: nagiosplugin.Warn, ABSURD: nagiosplugin.Critical}
 
-ROOM = 1023 - len(f"{NAME} CRITICAL - . Next: ") - 200
-"""Bytes of the status line without what is always there, and its perfdata: it has to pass NRPE."""
-
-MORE = "and more, which -v lists"
-
 COUNTS = {MAX_ORPHANS: 1, MEM: 3}
 """How many numbers each has."""
 
 
-def build_parser() -> plugin.Parser:
+EXAMPLES = """\
+  check_tcp_limits -v
+  check_tcp_limits --sysctl-root /host    (in a container, with the host's root)"""
+
+
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_limits",
-        "Judges tcp_max_orphans and tcp_mem themselves: by the defaults of the kernel, by the peak of orphans, and by "
-        "what a reboot would set.",
+        "Checks the limits tcp_max_orphans and tcp_mem themselves: against the defaults\n"
+        "of the kernel, the peak of orphans, and what a reboot would set.",
+        EXAMPLES,
         percent=True,
-        default=("50:, of the kernel's default in percent", "10:"),
+        default=("50:, in percent of the kernel's default", "10:"),
     )
-    parser.add_argument(
+    parser.judging.add_argument("--no-drift", action="store_true", help="do not check what a reboot would set")
+    parser.reading.add_argument(
         "--sysctl-root", metavar="DIR",
-        help="the root of the host, whose sysctl files a reboot reads (in a container: where it is mounted); default: /, "
-        "but with another --procfs than /proc there is none",
+        help="the root of the host, for the sysctl files that a reboot reads; default: /, none with another --procfs",
     )  # fmt: skip
-    parser.add_argument("--no-drift", action="store_true", help="do not ask what a reboot would set")
-    orphan_peak.add_option(parser)
-    state.add_options(parser)
+    options.add_peak_days(parser)
+    options.add_state(parser)
     return parser
 
 
-class Limits(nagiosplugin.Resource):
+class Limits(plugin.Host):
     """Reads everything; what could not be read is None in the review."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
-        self.unseen: list[str] = []
-        """What the verdict would need, and why it is not there."""
+        super().__init__(arguments)
         self.doubt = ""
         """Why what a reboot sets may be another value than the one that was read."""
         self.notes: list[str] = []
@@ -86,43 +83,22 @@ class Limits(nagiosplugin.Resource):
         # Without a limit there is nothing to hold against the rest.
         if limit is not None or levels is not None:
             if defaults.memory.known is None:
-                self.unseen.append(f"the kernel defaults cannot be reckoned: {'; '.join(defaults.reasons)}")
+                self.unseen.append(Blind(f"the kernel default cannot be calculated: {'; '.join(defaults.reasons)}"))
             else:
                 self.notes += defaults.reasons
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
-                    self.unseen.append("the defaults of so old a kernel are not all known")
+                    self.unseen.append(Blind("the defaults of this old kernel are not all known"))
             peak, settings = self.read_peak(), self.read_settings()
         self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
-        self.findings = findings(self.review)
-        if self.doubt and "drift" in self.findings:
-            kind, text = self.findings["drift"]
-            self.findings["drift"] = (kind, f"{text}, unless what was not read says otherwise: {self.doubt}")
+        self.findings = findings(self.review, sure=not self.doubt)
         self.steps.update(next_steps(self.review))
-        worst = sorted(self.findings, key=lambda name: -self.findings[name][0].code)
-        room = ROOM - length(facts(self)) - (length(self.steps.get(worst[0], "")) if worst else 0)
-        if worst:
-            kept = fitting([self.findings[name][1] for name in worst], room)
-            for name in worst[kept:]:
-                kind, text = self.findings[name]
-                self.notes.append(f"also wrong: {text}")
-                self.findings[name] = (kind, MORE if name == worst[kept] else "")
-        elif self.unseen:
-            kept = fitting(self.unseen, room)
-            self.notes += (f"also not seen: {text}" for text in self.unseen[kept:])
-            self.unseen[kept:] = [MORE] if self.unseen[kept:] else []
 
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
-        limit = levels = None
-        try:
-            limit = tcp_max_orphans.read(self.root, None)
-        except Blind as reason:
-            self.unseen.append(str(reason))
-        try:
-            levels = tcp_mem.read(self.root, None)
-        except Blind as reason:
-            # What hides both is said once.
-            if not (self.unseen and isinstance(reason, sysctl.Hidden)):
-                self.unseen.append(str(reason))
+        limit = self.needed(lambda: tcp_max_orphans.read(self.root, None))
+        levels = self.needed(lambda: tcp_mem.read(self.root, None))
+        # What hides both is said once.
+        if len(self.unseen) > 1 and isinstance(self.unseen[-1], sysctl.Hidden):
+            self.unseen.pop()
         return limit, levels
 
     def read_peak(self) -> orphan_peak.Peak | None:
@@ -132,12 +108,12 @@ class Limits(nagiosplugin.Resource):
             path = state.chosen(self.arguments) or ""
             peak = orphan_peak.highest(path, self.root, self.arguments.peak_days, time.time()) if path else None
         except (Blind, OSError) as reason:
-            self.notes.append(f"left out, orphans_peak: {state.loss(reason, path)}")
+            self.left_out.append(f"orphans_peak: {state.loss(reason, path)}")
             return None
         if not peak:
             tree = "" if self.root == "/proc" else f" --procfs {wording.path(self.root)}"
             place = f"check_tcp_orphans{tree} has kept none in {wording.path(path)}" if path else "no state is read"
-            self.notes.append(f"left out, orphans_peak: {place}")
+            self.left_out.append(f"orphans_peak: {place}")
         return peak
 
     def read_settings(self) -> dict[str, Setting] | None:
@@ -146,27 +122,24 @@ class Limits(nagiosplugin.Resource):
         if self.arguments.no_drift:
             return None
         if root is None and self.root != "/proc":
-            self.unseen.append(
-                "what a reboot sets is not known for another --procfs; name the root it belongs to with "
-                "--sysctl-root DIR, or do without by --no-drift"
-            )
+            remedy = "give its root with --sysctl-root DIR, or use --no-drift"
+            self.unseen.append(Blind("what a reboot sets is not known with another --procfs", remedy=remedy))
             return None
         from tcp_headroom.boot import sysctl_files
 
         try:
             found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:
-            self.unseen.append(f"what a reboot sets cannot be seen: {reason}; --no-drift does without")
+            remedy = f"{reason.remedy or 'fix that'}, or use --no-drift"
+            self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason.reason}", remedy=remedy))
             return None
         self.notes += found.notes
         if found.blind:
             first, *more = found.blind
             self.doubt = first
-            self.notes += (f"not certain, {doubt}" for doubt in more)
-            rest = f"; {MORE}" if more else ""
-            self.unseen.append(
-                f"what a reboot sets is not certain: {first}{rest}; mend that, or do without by --no-drift"
-            )
+            self.notes += (f"not certain: {doubt}" for doubt in more)
+            remedy = "fix that (-v), or use --no-drift"
+            self.unseen.append(Blind(f"what a reboot sets is not certain: {first}", remedy=remedy))
         return found.settings
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
@@ -174,7 +147,7 @@ class Limits(nagiosplugin.Resource):
         review = self.review
         if self.unseen and not self.findings:
             # Something found wrong is worth more than what could not be seen.
-            yield plugin.blind("; ".join(self.unseen))
+            yield from self.blinds()
         for name in self.findings:
             yield nagiosplugin.Metric(name, None, context="finding")
         if review.orphans_share is not None:
@@ -189,22 +162,6 @@ class Limits(nagiosplugin.Resource):
             yield nagiosplugin.Metric("drift", len(review.drifts), min=0, context="gauge")
 
 
-def length(text: str) -> int:
-    """In bytes, with what separates it from the next sentence."""
-    return len(text.encode("utf-8", "replace")) + len("; ")
-
-
-def fitting(sentences: list[str], room: int) -> int:
-    """How many of them fit into so many bytes, with ``MORE`` where it is needed; the first is always taken."""
-    lengths = [length(sentence) for sentence in sentences]
-    if sum(lengths) <= room:
-        return len(sentences)
-    kept = 1
-    while kept < len(sentences) and sum(lengths[: kept + 1]) <= room - length(MORE):
-        kept += 1
-    return kept
-
-
 class Judged(nagiosplugin.Context):
     """Takes the state from ``findings``; the metric's name says which."""
 
@@ -214,8 +171,11 @@ class Judged(nagiosplugin.Context):
         return nagiosplugin.Result(state, text, metric)
 
 
-def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
-    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step."""
+def findings(review: Review, sure: bool) -> dict[str, tuple[ServiceState, str]]:
+    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step.
+
+    ``sure``: whether all was read that a reboot reads.
+    """
     found = {}
     for name, fault in (
         ("limit", None if review.limit is None else tcp_max_orphans.fault(review.limit)),
@@ -227,62 +187,68 @@ def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
     # A limit that is no limit at all is not small, too.
     if review.orphans_off and "limit" not in found:
         about = "" if review.defaults.entries else "about "
-        text = off("tcp_max_orphans", review.orphans_share, f"{about}{review.defaults.orphans}")
+        text = off("tcp_max_orphans", f"{review.limit}", review.orphans_share, f"{about}{review.defaults.orphans}")
         found["off_limit"] = (STATES[review.orphans_off], text)
     default = review.defaults.levels(review.page)
-    if review.mem_off and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
-        text = off("the maximum of tcp_mem", review.mem_share, f"about {wording.size(default.max * review.page)}")
+    if review.levels and review.mem_off and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
+        largest, usual = (wording.size(max(0, level) * review.page) for level in (review.levels.max, default.max))
+        text = off("tcp_mem", f"max {largest}", review.mem_share, f"about {usual}")
         found["off_levels"] = (STATES[review.mem_off], text)
-    if review.below_peak and "limit" not in found:
-        found["peak"] = (nagiosplugin.Warn, f"the limit should be {SAFETY} times the peak, at least")
-    lines = [line for line in map(drifted, review.drifts) if line]
-    if lines:
-        found["drift"] = (nagiosplugin.Warn, "; ".join(lines))
+    if review.peak and review.below_peak and "limit" not in found:
+        text = f"tcp_max_orphans below {SAFETY} times the peak: {review.limit}, peak {review.peak.orphans}"
+        found["peak"] = (nagiosplugin.Warn, text)
+    for one in review.drifts:
+        if one.setting:
+            found[f"drift {one.name}"] = (nagiosplugin.Warn, drifted(one, "changes" if sure else "may change"))
     return found
 
 
-def off(name: str, share: float | None, default: str) -> str:
+def off(name: str, value: str, share: float | None, default: str) -> str:
     """The sentence on a value whose share of the default is not in the ranges."""
+    figure = f"{value}, {wording.percent(share or 0)} of {default}"
     if share is None or share >= 100:
-        return f"{name} is outside the range of -w or -c; the kernel sets {default} by itself"
-    return f"{name} is {'far ' if share < 50 else ''}below what the kernel sets by itself, {default}"
+        return f"{name} outside -w or -c: {figure}"
+    return f"{name} {'far ' if share < 50 else ''}below the default: {figure}"
 
 
-def drifted(one: drift.Drift) -> str | None:
-    """What a line in a file would change; None where there is no line."""
-    if not one.setting:
-        return None
-    line = where(one.setting, SHORT)
-    return f"a reboot sets {short(one.name)} {listed(one.boot)} " + (
-        f"as the kernel refuses {line}" if one.refused else f"({line})"
-    )
+def drifted(one: drift.Drift, verb: str) -> str:
+    """What a line in a file would change."""
+    assert one.setting
+    line = where(one.setting)
+    why = f"the kernel refuses {line}" if one.refused else line
+    return f"a reboot {verb} {short(one.name)}: {listed(one.running)} to {listed(one.boot)} ({why})"
 
 
 def short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def facts(seen: Limits) -> str:
-    """The first sentence of the status line."""
+def figure(seen: Limits) -> str:
+    """Both limits, and how they stand to the kernel's defaults; of one that is wrong its finding says so."""
     review, parts = seen.review, []
-    if review.limit is not None:
+    if review.limit is not None and not seen.findings.keys() & {"limit", "off_limit"}:
         parts.append(f"tcp_max_orphans {review.limit}" + share(review.orphans_share))
-    if review.levels is not None:
+    if review.levels is not None and not seen.findings.keys() & {"levels", "off_levels"}:
         parts.append(f"tcp_mem max {wording.size(max(0, review.levels.max) * review.page)}" + share(review.mem_share))
-    if not parts:
-        return ""
+    return ", ".join(parts)
+
+
+def rest(seen: Limits) -> Iterator[str]:
+    """The peak, and whether the limits survive a reboot."""
+    review = seen.review
     if review.peak:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(review.peak.when))
-        parts.append(f"peak {wording.count(review.peak.orphans, 'orphan')}, {day}")
+        yield f"Peak {wording.count(review.peak.orphans, 'orphan')} on {day}"
     if review.settings is not None and not seen.unseen:
         count = len(review.drifts)
-        if count or not review.uncertain:
-            parts.append(f"a reboot changes {wording.count(count, 'setting') if count else 'neither'}")
-    return "; ".join(parts)
+        if count and not any(name.startswith("drift") for name in seen.findings):
+            yield f"A reboot changes {wording.count(count, 'setting')}"
+        elif not count and not review.uncertain:
+            yield "Both limits survive a reboot"
 
 
 def share(percent: float | None) -> str:
-    return "" if percent is None else f", {wording.percent(percent)} of the kernel default"
+    return "" if percent is None else f" ({wording.percent(percent)} of the default)"
 
 
 def explanation(seen: Limits) -> Iterator[str]:
@@ -291,16 +257,16 @@ def explanation(seen: Limits) -> Iterator[str]:
     defaults, memory = review.defaults, review.defaults.memory
     orphans, levels = defaults.orphans, defaults.levels(review.page)
     if orphans:
-        exact = "half the entries of its hash table" if defaults.entries else "about, by the memory"
-        yield f"{MAX_ORPHANS}: the kernel sets {orphans} by itself ({exact})"
+        exact = "half the entries of its hash table" if defaults.entries else "about, from the memory"
+        yield f"{MAX_ORPHANS}: the kernel's default is {orphans} ({exact})"
     if levels and memory.known:
         source = "the size of its hash table" if memory.known != memory.total else "meminfo"
-        yield f"{MEM}: the kernel sets about {listed(levels)} by itself (memory {wording.size(memory.known)}, by {source})"
+        yield f"{MEM}: the kernel's default is about {listed(levels)} (memory {wording.size(memory.known)}, by {source})"
     if review.limit is not None and review.levels is not None and memory.known:
         yield (
-            f"worst case: {max(0, review.limit)} orphans of 64 KiB each, "
-            f"{wording.size(max(0, review.limit) * ORPHAN_BYTES)}; all of TCP "
-            f"{wording.size(max(0, review.levels.max) * review.page)}; the memory is {wording.size(memory.known)}"
+            f"worst case: {wording.size(max(0, review.limit) * ORPHAN_BYTES)} for {max(0, review.limit)} orphans of 64 KiB; "
+            f"{wording.size(max(0, review.levels.max) * review.page)} for all of TCP; the machine has "
+            f"{wording.size(memory.known)}"
         )
     for name, setting in sorted((review.settings or {}).items()):
         refused = "" if drift.numbers(setting.value, COUNTS[name]) else ", which the kernel refuses"
@@ -308,13 +274,14 @@ def explanation(seen: Limits) -> Iterator[str]:
     for one in review.drifts:
         if not one.setting:
             known = "no file that was read" if seen.doubt else "no file"
-            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets {listed(one.boot)}, the kernel default"
+            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets the kernel's default, {listed(one.boot)}"
     for name in review.uncertain:
-        yield f"{name}: what a reboot sets is not known, as no file has all of it, and the kernel default is uncertain"
+        yield f"{name}: what a reboot sets is not known: no file has all of it, and the kernel's default is not certain"
     yield from commands(review)
     yield from seen.notes
+    yield from seen.gaps()
     for reason in seen.unseen if seen.findings else ():
-        yield f"left out, {reason}"
+        yield f"not shown, {reason}"
 
 
 @plugin.guarded(NAME)
@@ -325,9 +292,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(seen, figure, rest, explanation, seen.steps),
         seen,
-        plugin.Gauge("gauge"),
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),
-        plugin.Wording(lambda: facts(seen), lambda: explanation(seen), seen.steps.get),
     )

@@ -10,16 +10,14 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
-import functools
 
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_mem
-from tcp_headroom.memory import state
-from tcp_headroom.proc import netstat, protocols, reading, sockstat
+from tcp_headroom.proc import protocols, reading, sockstat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,45 +25,47 @@ if TYPE_CHECKING:
 
 NAME = "TCP MEM"
 
-_HOLDERS = (
-    "see which sockets hold it (ss -tm), and whether their programs read too slowly; raise net.ipv4.tcp_mem, "
-    "three page counts, if there is memory for it"
-)
+_HOLDERS = "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem"
 NEXT_STEPS = {
     "usage": _HOLDERS,
     "pages": _HOLDERS,
     "under_pressure": _HOLDERS,
-    "levels": "set net.ipv4.tcp_mem to three rising page counts",
+    "levels": "set tcp_mem in rising order",
 }
 
 COUNTERS = {
-    "memory_pressures": ("TCPMemoryPressures", "times TCP entered the pressure phase"),
-    "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds spent in it, added when it ends"),
-    "prune_called": ("PruneCalled", "receive queues squeezed, for this or for a small buffer of their own"),
-    "rcvq_drop": ("TCPRcvQDrop", "segments dropped because there was no memory to queue them"),
+    "memory_pressures": ("TCPMemoryPressures", "how often TCP came under memory pressure"),
+    "memory_pressure_ms": ("TCPMemoryPressuresChrono", "milliseconds under memory pressure, added when it ends"),
+    "prune_called": ("PruneCalled", "how often a receive queue was made smaller, also for a small buffer of its own"),
+    "rcvq_drop": ("TCPRcvQDrop", "segments dropped for lack of memory"),
 }
 """Perfdata label: TcpExt counter, and what it counts in this network namespace."""
 
+EXAMPLES = """\
+  check_tcp_mem -w 50 -c 80
+  check_tcp_mem --tcp-mem 287832,383779,575664 -v    (in a container)"""
 
-def build_parser() -> plugin.Parser:
+
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_mem",
-        "Compares the memory held by all TCP sockets of this machine with the levels in tcp_mem.",
+        "Compares the memory of all TCP sockets of this machine with the levels in\ntcp_mem.",
+        EXAMPLES,
         percent=True,
         default=(
-            "more pages than the pressure level of tcp_mem, or the kernel says it is under pressure",
-            f"{tcp_mem.NEAR_PERCENT}, of the maximum in tcp_mem in percent",
+            "above the pressure level of tcp_mem, or under memory pressure",
+            f"{tcp_mem.NEAR_PERCENT}, in percent of the maximum in tcp_mem",
         ),
     )
-    parser.add_argument(
+    parser.reading.add_argument(
         "--tcp-mem",
         metavar="MIN,PRESSURE,MAX",
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
-    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the memory")
-    state.add_options(parser)
+    options.add_no_owners(parser, "memory")
+    options.add_state(parser)
     return parser
 
 
@@ -82,22 +82,17 @@ def levels(text: str) -> tcp_mem.TcpMem:
     return tcp_mem.TcpMem(low, pressure, high)
 
 
-class Memory(nagiosplugin.Resource):
+class Memory(plugin.Host):
     """What the files say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.override: tcp_mem.TcpMem | None = arguments.tcp_mem
-        # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.levels: tcp_mem.TcpMem | None = self.override
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
         self.pressure: bool | None = None
-        self.counters: dict[str, int] = {}
-        self.left_out: list[str] = []
 
     @property
     def pages(self) -> int | None:
@@ -117,16 +112,11 @@ class Memory(nagiosplugin.Resource):
         return 100 * self.bytes / (self.levels.max * self.page)
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
+        self.mem = self.needed(lambda: sockstat.read(self.root).mem)
+        if self.levels is None:
+            self.levels = self.needed(lambda: tcp_mem.read(self.root))
+        yield from self.blinds()
         yield from self.enrichment()
-        try:
-            self.mem = sockstat.read(self.root).mem
-        except Blind as reason:
-            yield plugin.blind(reason)
-        try:
-            if self.levels is None:
-                self.levels = tcp_mem.read(self.root)
-        except Blind as reason:
-            yield plugin.blind(reason)
         top = self.levels.max if self.levels and self.levels.max >= 0 else None
         if self.pages is not None:
             yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context="pages")
@@ -145,38 +135,27 @@ class Memory(nagiosplugin.Resource):
             yield nagiosplugin.Metric("under_pressure", int(self.pressure), min=0, max=1, context="pressure")
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
-        try:
-            counters = netstat.read(self.root, [name for name, _meaning in COUNTERS.values()])
-        except Blind as reason:
-            self.left_out.append(f"{', '.join(COUNTERS)}: {reason}")
-            return
-        for label, (name, _meaning) in COUNTERS.items():
-            if name in counters:
-                self.counters[label] = counters[name]
-                yield nagiosplugin.Metric(label, counters[name], "c", context="gauge")
-            else:
-                self.left_out.append(f"{label}: this kernel has no {name}")
+        yield from self.count({label: name for label, (name, _meaning) in COUNTERS.items()}, "this kernel has no")
 
 
-class Pages(plugin.Gauge):
+class Pages(plugin.Judged):
     """Judges the default WARNING, usage above the pressure level; prints both levels in pages."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Memory)
         above = resource.levels is not None and metric.value > resource.levels.pressure
         if self.limits[0] is not None or not above:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Warn, "above the pressure level, where TCP slows down", metric)
+        # Not said beside what is graver.
+        graver = resource.pressure or (resource.usage or 0) > tcp_mem.NEAR_PERCENT
+        text = None if graver else f"above the pressure level: {figure(resource)}"
+        return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 
     def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
         assert isinstance(resource, Memory)
         self.warning = self.critical = None
         if resource.levels is not None:
-            bounds = [plugin.upper_bound(limits) for limits in self.limits]
+            bounds = [options.upper_bound(limits) for limits in self.limits]
             counts = [None if bound is None else int(bound * resource.levels.max // 100) for bound in bounds]
             self.warning, self.critical = counts
             if self.limits[0] is None:
@@ -186,25 +165,23 @@ class Pages(plugin.Gauge):
         return super().performance(metric, resource)
 
 
-class Usage(plugin.Gauge):
+class Usage(plugin.Judged):
     """Judges the share of the maximum by -w, by -c, and by the default of -c; prints those given."""
 
-    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
-
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        assert isinstance(resource, Memory)
         warning, critical = self.limits
-        result = plugin.judge(metric, warning, critical or nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT)))
+        default = nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT))
+        result = plugin.judge(metric, warning, critical or default, figure(resource))
         if result.state == nagiosplugin.Ok:
             return result
         if metric.value > 100:
-            hint = "above the maximum: the kernel refuses memory, data is dropped and orphans are reset"
+            hint = "memory is refused"
         elif critical is None and result.state == nagiosplugin.Critical:
-            hint = f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which the kernel refuses memory"
+            hint = f"over {tcp_mem.NEAR_PERCENT} %, memory is refused at 100 %"
         else:
             return result
-        return nagiosplugin.Result(result.state, hint, metric)
+        return nagiosplugin.Result(result.state, f"{hint}: {figure(resource)}", metric)
 
 
 class Pressure(plugin.Gauge):
@@ -217,61 +194,69 @@ class Pressure(plugin.Gauge):
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         if not (self.judged and metric.value):
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        return nagiosplugin.Result(nagiosplugin.Warn, "the kernel says TCP is under memory pressure now", metric)
+        assert isinstance(resource, Memory)
+        text = ": ".join(filter(None, ["under memory pressure", figure(resource)]))
+        return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 
 
-def facts(seen: Memory) -> str:
-    """The first sentence of the status line."""
+def figure(seen: Memory) -> str:
+    """How much memory TCP holds, of how much."""
     if seen.bytes is None:
         return ""
-    text = f"TCP holds {wording.size(seen.bytes)} ({wording.count(seen.pages or 0, 'page')})"
-    if seen.levels is None:
-        return text
-    source = "--tcp-mem" if seen.override else "tcp_mem"
-    if seen.usage is None:
-        return text
-    top = f"{wording.size(seen.levels.max * seen.page)} ({wording.count(seen.levels.max, 'page')})"
-    return f"{text}, {wording.percent(seen.usage)} of the {top} that {source} allows"
+    held = wording.size(seen.bytes)
+    if seen.levels is None or seen.usage is None:
+        return f"{held} of TCP memory in use"
+    top = wording.size(seen.levels.max * seen.page)
+    share = wording.percent(seen.usage)
+    return f"{held}, {share} of the {top} {'of --tcp-mem' if seen.override else 'allowed'}"
+
+
+def rest(seen: Memory) -> Iterator[str]:
+    """The margins to the two levels that matter."""
+    if seen.levels is None or seen.pages is None or seen.usage is None:
+        return
+    places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
+    yield ", ".join(
+        f"{wording.size(abs(level - seen.pages) * seen.page)} {'over' if seen.pages > level else 'below'} {name}"
+        for name, level in places
+    )
 
 
 def explanation(seen: Memory) -> Iterator[str]:
     """The further lines of ``-v``."""
+    if seen.pages is not None and seen.bytes is not None:
+        yield f"TCP holds {wording.count(seen.pages, 'page')}, {wording.size(seen.bytes)}"
     if seen.levels is not None:
         meanings = (
-            ("min", seen.levels.min, "below it TCP is never under pressure"),
+            ("min", seen.levels.min, "below it memory pressure ends"),
             (
                 "pressure",
                 seen.levels.pressure,
-                "above it windows stop growing and queues are squeezed, until usage is below min again",
+                "above it TCP slows down: windows stop growing, queues are made smaller",
             ),
-            (
-                "max",
-                seen.levels.max,
-                "above it memory is refused, data is dropped, and orphans with unsent data are reset",
-            ),
+            ("max", seen.levels.max, "above it memory is refused, data is dropped, orphans with unsent data are reset"),
         )
         for name, level, meaning in meanings:
-            place = "" if seen.pages is None else f"; usage is {'above' if seen.pages > level else 'not above'} it"
+            place = "" if seen.pages is None else f"; TCP is {'above' if seen.pages > level else 'not above'} it"
             yield f"{name}: {wording.count(level, 'page')}, {wording.size(max(0, level) * seen.page)}; {meaning}{place}"
+        yield from tcp_mem.disorder(seen.levels)
     yield (
-        f"One page has {seen.page} bytes; the kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}). "
-        "It is counted for the whole machine, all containers included, and not to the page: some MiB per CPU are kept "
-        "in reserve."
+        f"One page has {seen.page} bytes. The kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}), for "
+        "the whole machine, containers included. The number is not exact: each CPU holds some MiB in reserve."
     )
     if seen.pressure is not None:
-        yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} at this moment"
+        yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    if seen.patience:
+    if seen.lookup_seconds:
         from tcp_headroom.sockets import owners
 
-        yield from owners.of_memory(seen.bytes, seen.patience)
-    for reason in seen.left_out:
-        yield f"left out, {reason}"
+        yield from owners.of_memory(seen.bytes, seen.lookup_seconds)
+    yield from seen.gaps()
 
 
 def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
-    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    """The verdict; the parameters are those of ``plugin.Wording.conclusion``."""
     from tcp_headroom.verdict import conclusion as verdict  # for -v alone
 
     return verdict.conclusion(
@@ -293,12 +278,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(seen, figure, rest, explanation, NEXT_STEPS, conclusion),
         seen,
-        plugin.Gauge("gauge"),
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         Pressure("pressure", judged=arguments.warning is None),
-        plugin.Wording(
-            lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)
-        ),
     )

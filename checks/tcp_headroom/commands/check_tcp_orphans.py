@@ -8,77 +8,78 @@ one is reset.
 
 from __future__ import annotations
 
-import argparse
-import functools
 import time
 
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands import plugin
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_max_orphans
 from tcp_headroom.memory import orphan_peak, state
-from tcp_headroom.proc import netstat, reading, sockstat, sysctl
+from tcp_headroom.proc import netstat, sockstat, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Sequence
 
 NAME = "TCP ORPHANS"
 
+SHARES = {1: "100 %", 2: "50 %", 4: "25 %"}
+"""Of the limit, by how often the kernel counts an orphan: above it that kind is reset."""
+
+REASONS = {
+    1: "over 100 %, every closed socket is reset",
+    2: "over 50 %, slow peers affected too",
+    4: "over 25 %, only dead peers affected",
+}
+"""What is said of the worst margin passed."""
+
 NEXT_STEPS = {
-    "usage": "find the service that closes with unsent data (ss -tan state fin-wait-1), or raise "
-    "net.ipv4.tcp_max_orphans if there is memory for it, up to 64 KiB an orphan",
-    "limit": "set net.ipv4.tcp_max_orphans to the default of the kernel, 4096 for each GiB of memory, at most 262144",
+    "usage": "find their service: ss -tan state fin-wait-1",
+    "limit": "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144",
 }
 
+URGENT = "if memory allows, raise it; find their service: ss -tan state fin-wait-1"
+"""The step where peers that still answer lose data."""
 
-def build_parser() -> plugin.Parser:
+EXAMPLES = """\
+  check_tcp_orphans -w 20 -c 40
+  check_tcp_orphans --max-orphans 65536 -v    (in a container)"""
+
+
+def build_parser() -> options.Parser:
     """The command's options."""
-    parser = plugin.parser(
+    parser = options.parser(
         "check_tcp_orphans",
-        "Compares the orphaned TCP sockets of this machine with tcp_max_orphans, and with the half "
-        "and the quarter of it where the kernel begins to reset penalised ones.",
+        "Compares the orphaned TCP sockets of this machine with tcp_max_orphans, and\n"
+        "with 50 % and 25 % of it: from there on the kernel resets some of them.",
+        EXAMPLES,
         percent=True,
-        default=("25, of tcp_max_orphans in percent: the 4x margin is gone", "50: the 2x margin is gone"),
+        default=("25, in percent of tcp_max_orphans", "50"),
     )
-    parser.add_argument(
+    parser.reading.add_argument(
         "--max-orphans",
         metavar="N",
-        type=limit,
+        type=options.whole(most=2**63 - 1),
         help="the limit, where tcp_max_orphans cannot be read (in a container)",
     )
-    parser.add_argument("--no-owners", action="store_true", help="with -v, do not look up who holds the orphans")
-    orphan_peak.add_option(parser)
-    state.add_options(parser)
+    options.add_no_owners(parser, "orphans")
+    options.add_peak_days(parser)
+    options.add_state(parser)
     return parser
 
 
-def limit(text: str) -> int:
-    """An option's type: a limit from 1 on."""
-    try:
-        value = reading.integer(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a whole number from 1 on")
-    return value
-
-
-class Orphans(nagiosplugin.Resource):
+class Orphans(plugin.Host):
     """What the three files say; what could not be read is None."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments = arguments
-        self.root: str = arguments.procfs
+        super().__init__(arguments)
         self.override: int | None = arguments.max_orphans
-        # Another tree tells of another machine, whose sockets cannot be listed.
-        self.patience = 0 if arguments.no_owners or self.root != "/proc" else arguments.timeout / 4
         self.orphans: int | None = None
         self.limit: int | None = self.override
-        self.aborts: int | None = None
-        self.left_out: list[str] = []
+        self.steps = dict(NEXT_STEPS)
         self.state = ""
         """The directory of the state, where it can be used."""
 
@@ -117,23 +118,13 @@ class Orphans(nagiosplugin.Resource):
             return None
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        try:
-            self.aborts = netstat.read(self.root, [netstat.ABORTS])[netstat.ABORTS]
-            yield nagiosplugin.Metric("aborts_on_memory", self.aborts, "c", context="gauge")
-        except KeyError:
-            self.left_out.append(f"aborts_on_memory: {netstat.FILE} has no TCPAbortOnMemory")
-        except Blind as reason:
-            self.left_out.append(f"aborts_on_memory: {reason}")
-        try:
-            self.orphans = sockstat.read(self.root).orphans
+        yield from self.count({"aborts_on_memory": netstat.ABORTS}, f"{netstat.FILE} has no")
+        self.orphans = self.needed(lambda: sockstat.read(self.root).orphans)
+        if self.orphans is not None:
             self.remember(self.orphans)
-        except Blind as reason:
-            yield plugin.blind(reason)
-        try:
-            if self.limit is None:
-                self.limit = tcp_max_orphans.read(self.root)
-        except Blind as reason:
-            yield plugin.blind(reason)
+        if self.limit is None:
+            self.limit = self.needed(lambda: tcp_max_orphans.read(self.root))
+        yield from self.blinds()
         if self.orphans is not None:
             top = self.limit if self.limit and self.limit > 0 else None
             yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="gauge")
@@ -145,80 +136,84 @@ class Orphans(nagiosplugin.Resource):
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
 
 
-class Usage(plugin.Gauge):
+class Usage(plugin.Judged):
     """Judges the share of the limit by -w and -c, and says what the margins passed mean."""
-
-    def __init__(self, name: str, warning: nagiosplugin.Range, critical: nagiosplugin.Range) -> None:
-        super().__init__(name, warning, critical)
-        self.limits = (warning, critical)
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Orphans)
-        result = plugin.judge(metric, *self.limits)
+        result = plugin.judge(metric, *self.limits, figure(resource))
         if result.state == nagiosplugin.Ok:
             return result
         passed = [margin.factor for margin in resource.margins if margin.left < 0]
-        if 1 in passed:
-            hint = "the kernel resets every socket that is closed"
-        elif 2 in passed:
-            hint = "the kernel resets orphans with one penalty (an ICMP error, a lost route, or long silence)"
-        elif 4 in passed:
-            hint = "the kernel resets orphans with both penalties (an ICMP error or a lost route, and long silence)"
-        else:
-            return result
-        return nagiosplugin.Result(result.state, hint, metric)
+        if passed:
+            if passed[0] < 4:
+                resource.steps["usage"] = URGENT
+            return nagiosplugin.Result(result.state, f"{REASONS[passed[0]]}: {figure(resource)}", metric)
+        return result
 
 
-def facts(seen: Orphans) -> str:
-    """The first sentence of the status line."""
+def figure(seen: Orphans) -> str:
+    """How many orphans there are, of how many."""
     if seen.orphans is None:
         return ""
     text = wording.count(seen.orphans, "orphan")
-    if seen.limit is None:
-        return text
-    source = f"the limit {seen.limit} given by --max-orphans" if seen.override else f"tcp_max_orphans {seen.limit}"
     if seen.usage is None:
-        return f"{text}, {source}"
-    text += f", {wording.percent(seen.usage)} of {source}"
-    passed = [f"{margin.factor}x margin passed by {-margin.left}" for margin in seen.margins[::-1] if margin.left < 0]
-    left = ", ".join(f"{margin.factor}x {margin.left}" for margin in seen.margins[::-1] if margin.left >= 0)
-    return "; ".join([text, *passed, *([f"left: {left}"] if left else [])])
+        return text
+    source = "--max-orphans" if seen.override else "tcp_max_orphans"
+    return f"{text}, {wording.percent(seen.usage)} of {source} {seen.limit}"
+
+
+def rest(seen: Orphans) -> Iterator[str]:
+    """The margins: by how much the worst is passed, and what is left of the others."""
+    if seen.usage is None:
+        return
+    passed = [margin for margin in seen.margins if margin.left < 0]
+    left = [margin for margin in seen.margins[::-1] if margin.left >= 0]
+    over = [f"{-margin.left} over the {line(margin.factor)}" for margin in passed[:1]]
+    below = [f"{margin.left} below {SHARES[margin.factor]}" for margin in left]
+    yield "; ".join(filter(None, [*over, ", ".join(below)]))
+
+
+def line(factor: int) -> str:
+    """The name of a margin."""
+    return f"{SHARES[factor]} line" + (f" ({factor}x penalty)" if factor > 1 else "")
 
 
 def explanation(seen: Orphans) -> Iterator[str]:
     """The further lines of ``-v``."""
     idle = 2 * sysctl.rto_max_seconds(seen.root)
     concerns = {
-        1: "any socket that is closed, and any orphan whose timer runs out",
-        2: f"an orphan that got an ICMP error, lost its route, or has sent no data for {idle} s",
-        4: f"an orphan that did both: an ICMP error or a lost route, and no data for {idle} s",
+        1: "the kernel resets every socket that is closed, and every orphan whose timer ends",
+        2: f"the kernel resets an orphan that got an ICMP error, lost its route, or sent no data for {idle} s",
+        4: f"the kernel resets an orphan that has both: an ICMP error or a lost route, and no data sent for {idle} s",
     }
     for margin in seen.margins:
-        state = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} left"
-        yield f"{margin.factor}x: reset above {margin.limit} orphans, {state}; concerns {concerns[margin.factor]}"
-    yield (
-        "Orphans are sockets their program has closed while data or the goodbye is still under way; "
-        "they are counted for the whole machine, all containers included. TIME_WAIT sockets are not among them."
-    )
-    if seen.aborts is not None:
+        place = f"{-margin.left} over it" if margin.left < 0 else f"{margin.left} below it"
         yield (
-            f"TCPAbortOnMemory is {seen.aborts}: so many orphans of this network namespace were reset since it "
-            "began, for this limit or for tcp_mem."
+            f"{margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]}) {concerns[margin.factor]}; {place}"
         )
-    if seen.patience:
+    yield (
+        "An orphan is a socket that its program has closed, but that still has data or its FIN to send. All orphans of "
+        "the machine count, those of containers included. TIME_WAIT sockets do not count."
+    )
+    for aborts in seen.counters.values():
+        yield (
+            f"TCPAbortOnMemory is {aborts}: so many orphans of this network namespace were reset since it began, "
+            "because of tcp_max_orphans or tcp_mem."
+        )
+    if seen.lookup_seconds:
         from tcp_headroom.sockets import owners
 
-        yield from owners.of_orphans(seen.orphans, seen.patience)
+        yield from owners.of_orphans(seen.orphans, seen.lookup_seconds)
     peak = seen.peak
     if peak:
         span = wording.count(seen.arguments.peak_days, "day")
-        yield f"The peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
-    for reason in seen.left_out:
-        yield f"left out, {reason}"
+        yield f"Peak of {span}: {wording.count(peak.orphans, 'orphan')}, {wording.age(time.time() - peak.when)}"
+    yield from seen.gaps()
 
 
 def conclusion(seen: Orphans, alarm: bool, stop: Blind | None) -> str:
-    """The verdict, which ends the lines of ``-v``; the parameters are those of ``plugin.Wording.conclusion``."""
+    """The verdict; the parameters are those of ``plugin.Wording.conclusion``."""
     from tcp_headroom.verdict import conclusion as verdict  # for -v alone
 
     memory = verdict.memory(seen.arguments)
@@ -235,10 +230,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
-        plugin.Gauge("gauge"),
         Usage("usage", warning, critical),
-        plugin.Wording(
-            lambda: facts(seen), lambda: explanation(seen), NEXT_STEPS.get, functools.partial(conclusion, seen)
-        ),
     )

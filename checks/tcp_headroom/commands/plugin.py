@@ -1,114 +1,93 @@
-"""What every command does alike: options, thresholds, perfdata, output, exit codes.
+"""What every command does alike: reading, judging, perfdata, output, exit codes.
 
-A command builds its parser with ``parser``, describes itself as a ``Resource``
-that yields metrics, ``Context`` classes that judge them and a ``Wording``, and
-hands all to ``run`` under ``guarded``. Rules of the monitoring servers are kept
-here: help, version and usage errors go to standard output and exit 3
-(Monitoring Plugins guidelines), standard error stays empty (Icinga 2 reads it as
+A command builds its parser with ``options``, describes itself as a ``Host`` that
+yields metrics, ``Context`` classes that judge them and a ``Wording``, and hands all
+to ``run`` under ``guarded``. Standard error stays empty (Icinga 2 reads it as
 output), a traceback is for ``-vvv`` only.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
-import re
 import signal
 import sys
 
 import nagiosplugin
 
-from tcp_headroom import __version__, wording
+from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-
-# One language for a whole line; and argparse does not import locale and look for translations at every start.
-argparse._ = str  # type: ignore[attr-defined]
+from tcp_headroom.commands.options import UNKNOWN
+from tcp_headroom.proc import netstat
 
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import NoReturn
+    import argparse
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import NoReturn, TypeVar
 
-UNKNOWN = 3
-
-_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?"
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that keeps to the exit code of plugins, 3, and to standard output."""
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        if message:
-            print(message.rstrip("\n"))
-        sys.exit(UNKNOWN)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(UNKNOWN, f"{self.prog} UNKNOWN - {wording.clean(message)}; see {self.prog} --help")
+    Value = TypeVar("Value")
 
 
-def parser(command: str, description: str, percent: bool, default: tuple[str, str]) -> Parser:
-    """The parser of ``command`` with the options that all commands share.
+ROOM = 250
+"""Longest text of a status line, in bytes, its name and state included: what lists of services show, and more."""
 
-    ``percent``: whether a number in a range may end in ``%``. ``default``: what
-    stands in the help as the default of -w and of -c, in words.
-    """
-    # A fixed width is the same in every terminal, and spares asking for it with every option.
-    formatter = functools.partial(argparse.HelpFormatter, width=80)
-    made = Parser(prog=command, description=description, formatter_class=formatter, add_help=False, allow_abbrev=False)
-    kind = percent_range if percent else plain_range
-    made.add_argument(
-        "-w", "--warning", metavar="RANGE", type=kind, help=f"WARNING outside RANGE; default: {default[0]}"
-    )
-    made.add_argument(
-        "-c", "--critical", metavar="RANGE", type=kind, help=f"CRITICAL outside RANGE; default: {default[1]}"
-    )
-    made.add_argument(
-        "-t",
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=8,
-        help="give up, as UNKNOWN, after this time; default: 8",
-    )
-    made.add_argument("-v", "--verbose", action="count", default=0, help="explain the result; up to three times")
-    made.add_argument("-V", "--version", action="version", version=f"{command} {__version__}", help="print the version")
-    made.add_argument("-h", "--help", action="help", help="print this text")
-    made.add_argument("--procfs", metavar="DIR", default="/proc", help="the /proc tree to read; default: /proc")
-    return made
+BEFORE_NEXT = 158
+"""Within so many bytes comes what is wrong."""
+
+LOOK = "check --procfs, and the rights of this user"
+"""The step where a reason has no remedy of its own."""
+
+REPORT = "send the output of -vvv to whoever maintains this plugin on this host"
 
 
-def plain_range(text: str) -> nagiosplugin.Range:
-    """An option's type: a range of the Monitoring Plugins guidelines, in plain decimal numbers."""
-    return _range(text, _NUMBER)
+class Host(nagiosplugin.Resource):
+    """The host that a command reads below ``--procfs``, and why a part of it is not there."""
 
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.root: str = arguments.procfs
+        self.unseen: list[Blind] = []
+        """Why something that the verdict needs could not be read."""
+        self.left_out: list[str] = []
+        """Perfdata or lines that could not be read, and why."""
+        self.counters: dict[str, int] = {}
+        """TcpExt counters by perfdata label."""
 
-def percent_range(text: str) -> nagiosplugin.Range:
-    """The same, where a number may carry the unit it has anyway: ``25%``."""
-    return _range(text, _NUMBER + "%?")
+    @property
+    def lookup_seconds(self) -> float:
+        """Seconds for looking up owners; 0 for not at all."""
+        # Another tree tells of another machine, whose sockets cannot be listed.
+        return 0 if self.arguments.no_owners or self.root != "/proc" else self.arguments.timeout / 4
 
+    def needed(self, read: Callable[[], Value]) -> Value | None:
+        """What the verdict needs; without it the check is UNKNOWN."""
+        try:
+            return read()
+        except Blind as reason:
+            self.unseen.append(reason)
+            return None
 
-def _range(text: str, number: str) -> nagiosplugin.Range:
-    # nagiosplugin.Range alone also takes 1_000, digits of other scripts and 1.5e3.
-    if not re.fullmatch(rf"@?(?:{number}|(?:~|{number})?:(?:{number})?)", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a range; examples: 10 10: 10:20 @10:20")
-    try:
-        return nagiosplugin.Range(text.replace("%", ""))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a range: {error}") from None
+    def blinds(self) -> Iterator[nagiosplugin.Metric]:
+        """The metrics that ``Sightless`` turns into UNKNOWN."""
+        return map(blind, self.unseen)
 
+    def count(self, wanted: dict[str, str], missing: str) -> Generator[nagiosplugin.Metric, None, None]:
+        """Perfdata of the TcpExt counters ``wanted``, by label; ``missing`` is said of one that the file lacks."""
+        try:
+            found = netstat.read(self.root, wanted.values())
+        except Blind as reason:
+            self.left_out.append(f"{', '.join(wanted)}: {reason}")
+            return
+        for label, name in wanted.items():
+            if name in found:
+                self.counters[label] = found[name]
+                yield nagiosplugin.Metric(label, found[name], "c", context="gauge")
+            else:
+                self.left_out.append(f"{label}: {missing} {name}")
 
-def seconds(text: str) -> int:
-    """An option's type: a whole number of seconds from 1 on."""
-    if not re.fullmatch("[0-9]{1,9}", text, re.ASCII) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a whole number of seconds from 1 on")
-    return int(text)
-
-
-def upper_bound(limits: nagiosplugin.Range | None) -> float | None:
-    """N of a range that is a plain number N, that is 0 to N; None of any other."""
-    if limits is None or limits.invert or limits.start != 0 or limits.end == float("inf"):
-        return None
-    return float(limits.end)
+    def gaps(self) -> Iterator[str]:
+        """The lines of ``-v`` on what could not be read."""
+        return (f"not shown, {reason}" for reason in self.left_out)
 
 
 class Gauge(nagiosplugin.Context):
@@ -135,27 +114,38 @@ class Gauge(nagiosplugin.Context):
         return nagiosplugin.Performance(metric.name, value, metric.uom, *levels, *bounds)  # type: ignore[arg-type]
 
 
+class Judged(Gauge):
+    """A gauge with the ranges of -w and -c, which are also its levels in the perfdata."""
+
+    def __init__(self, name: str, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None) -> None:
+        super().__init__(name, warning, critical)
+        self.limits = (warning, critical)
+
+
 def judge(
-    metric: nagiosplugin.Metric, warning: nagiosplugin.Range | None, critical: nagiosplugin.Range | None
+    metric: nagiosplugin.Metric,
+    warning: nagiosplugin.Range | None,
+    critical: nagiosplugin.Range | None,
+    figure: str = "",
 ) -> nagiosplugin.Result:
-    """OK, WARNING or CRITICAL by two ranges, of which None never fires."""
+    """OK, WARNING or CRITICAL by two ranges, of which None never fires; ``figure`` is what a hint ends with."""
     for state, limits, option in ((nagiosplugin.Critical, critical, "-c"), (nagiosplugin.Warn, warning, "-w")):
         if limits is not None and not limits.match(metric.value):
             where = "inside" if limits.invert else "outside"
             return nagiosplugin.Result(
-                state, f"usage is {where} the range {str(limits).lstrip('@')} of {option}", metric
+                state, f"{where} the range {str(limits).lstrip('@')} of {option}: {figure}", metric
             )
     return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
 
 
 class Sightless(nagiosplugin.Context):
-    """UNKNOWN; the metric's value is the ``Blind`` that names the reason and the remedy."""
+    """UNKNOWN; the metric's value is the ``Blind`` that has the reason and the remedy."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
-        return nagiosplugin.Result(nagiosplugin.Unknown, str(metric.value), metric)
+        return nagiosplugin.Result(nagiosplugin.Unknown, metric.value.reason, metric)
 
 
-def blind(reason: object) -> nagiosplugin.Metric:
+def blind(reason: Blind) -> nagiosplugin.Metric:
     """The metric that ``Sightless`` turns into UNKNOWN; it has no perfdata."""
     return nagiosplugin.Metric("blind", reason, context="blind")
 
@@ -175,65 +165,134 @@ def fault(name: str, found: tuple[bool, str] | None) -> Iterator[nagiosplugin.Me
 
 
 class Wording(nagiosplugin.Summary):
-    """The status line: one sentence of facts, what the contexts found wrong, worst first, and the next step.
+    """The status line, by one grammar for all checks; what does not fit into it goes to ``-v``.
 
-    ``next_step`` has it by the name of the metric that was found wrong; that of
-    the worst is printed. ``conclusion`` makes the last line of ``-v``, of whether
-    this is an alarm, WARNING or CRITICAL, and of why nothing more may be read, if so.
+    ========  ==================================================================
+    OK        ``figure. rest``
+    WARNING,  ``reason: figure; second finding. Next: step; then step. rest``
+    CRITICAL
+    UNKNOWN   ``what cannot be seen, and why. Next: remedy. figure. rest``
+    ========  ==================================================================
+
+    ``seen`` is the host; each function is handed it. Contexts give reason and figure as the hint of a result that is not OK. Findings come
+    worst first; what two have in common, figure or step, is said once. ``figure`` is
+    what an OK line begins with.
+    ``rest`` are the margins, and what else is good to know, each a sentence without its
+    full stop, the most important first. ``next_steps`` has the step by the name of the
+    metric that was found wrong. ``conclusion`` makes the verdict, of whether this is an
+    alarm, WARNING or CRITICAL, and of why nothing more may be read, if so.
     """
 
     def __init__(
         self,
-        facts: Callable[[], str],
-        explanation: Callable[[], Iterable[str]],
-        next_step: Callable[[str], str | None],
-        conclusion: Callable[[bool, Blind | None], str] = lambda _alarm, _stop: "",
+        seen: Value,
+        figure: Callable[[Value], str],
+        rest: Callable[[Value], Iterable[str]],
+        explanation: Callable[[Value], Iterable[str]],
+        next_steps: dict[str, str],
+        conclusion: Callable[[Value, bool, Blind | None], str] = lambda _seen, _alarm, _stop: "",
     ) -> None:
-        self.facts = facts
-        self.explanation = explanation
-        self.next_step = next_step
-        self.conclusion = conclusion
+        self.figure: Callable[[], str] = functools.partial(figure, seen)
+        self.rest: Callable[[], Iterable[str]] = functools.partial(rest, seen)
+        self.explanation: Callable[[], Iterable[str]] = functools.partial(explanation, seen)
+        self.next_steps = next_steps
+        self.conclusion: Callable[[bool, Blind | None], str] = functools.partial(conclusion, seen)
+        self.name = ""
+        """What the line begins with, the name of the check."""
+        self.more: list[str] = []
+        """What did not fit, or not as a whole, for ``-v``."""
 
     def ok(self, results: nagiosplugin.Results) -> str:
-        return self.facts()
+        return self._line(f"{self.name} OK - ", [self.figure()], [], list(self.rest()))
 
     def problem(self, results: nagiosplugin.Results) -> str:
-        wrong = [result for result in results if result.state != nagiosplugin.Ok]
-        text = "; ".join(filter(None, [self.facts(), *(result.hint for result in wrong)]))
-        step = self.next_step(wrong[0].metric.name if wrong[0].metric else "")
-        return f"{text}. Next: {step}" if step else text
+        figure = self.figure()
+        findings: list[str] = []
+        steps: list[str] = []
+        self.more = []
+        for result in results:
+            if result.state == nagiosplugin.Ok or not result.hint or result.hint in findings:
+                continue
+            said = bool(figure) and any(figure in finding for finding in findings)
+            findings.append(result.hint.removesuffix(f": {figure}") if said else result.hint)
+            step = self._step(result)
+            steps.append("" if step in steps else step)
+        state = str(results.most_significant_state).upper()
+        # An empty figure is in all of them.
+        rest = [] if any(figure in finding for finding in findings) else [figure]
+        return self._line(f"{self.name} {state} - ", findings, steps, [*rest, *self.rest()])
+
+    def _step(self, result: nagiosplugin.Result) -> str:
+        """What to do about a result."""
+        metric = result.metric
+        if metric and isinstance(metric.value, Blind):
+            return metric.value.remedy or LOOK
+        return self.next_steps.get(metric.name if metric else "", "")
+
+    def _line(self, start: str, findings: list[str], steps: list[str], rest: list[str]) -> str:
+        """Findings and steps as they fit, the first of each in any case, then what fits of the rest."""
+        room = ROOM - wording.size_of(start)
+        before_next = (BEFORE_NEXT if steps else ROOM) - wording.size_of(f"{start}. ")
+        head = self._cut("Found", findings[0], before_next) if findings else ""
+        step = self._cut("Next", steps[0], room - wording.size_of(f"{head}. Next: ")) if any(steps) else ""
+        for number in range(1, len(findings)):
+            longer = f"{head}; {wording.shortened(findings[number])}"
+            second = "; then ".join(filter(None, [step, steps[number]]))
+            fits = wording.size_of(longer) <= before_next and wording.size_of(f"{longer}. Next: {second}") <= room
+            if not fits:
+                self.more += [f"Also: {findings[number]}", *([f"Then: {steps[number]}"] if steps[number] else [])]
+                continue
+            head, step = longer, second
+        text = ". ".join(filter(None, [head, step and f"Next: {step}"]))
+        for sentence in map(wording.sentence, filter(None, rest)):
+            shown = wording.shortened(sentence)
+            longer = ". ".join(filter(None, [text, shown]))
+            if wording.size_of(longer) <= room:
+                text = longer
+            if shown != sentence or text != longer:
+                self.more.append(sentence)
+        return text
+
+    def _cut(self, title: str, sentence: str, room: int) -> str:
+        text = wording.cut(wording.shortened(sentence), room)
+        if text != sentence:
+            self.more.append(f"{title}: {sentence}")
+        return text
 
     def verbose(self, results: nagiosplugin.Results) -> list[str]:
-        """The further lines. The result stands already: whatever goes wrong here, the time-out too, costs lines only."""
+        """The further lines. The result stands already: whatever goes wrong here, the time-out too, costs lines only.
+
+        The verdict comes first, but is found last: it reads what may take long.
+        """
         lines: list[str] = []
         try:
             alarm = results.most_significant_state in (nagiosplugin.Warn, nagiosplugin.Critical)
             for line in self.explanation():
                 lines.append(line)
-            last = self.conclusion(alarm, None)
+            first = self.conclusion(alarm, None)
             # What is left to do takes no time; the time-out in it would cost the result.
             signal.alarm(0)
-            return [*lines, last]
+            return [first, *self.more, *lines]
         except nagiosplugin.Timeout as limit:
-            stop = Blind(f"the check gave up after {limit}")
-            return [*lines, f"left out, the rest: {stop}; allow more time with -t", self.conclusion(alarm, stop)]
+            stop = Blind(f"the check gave up after {limit}", remedy="allow more time with -t")
+            return [self.conclusion(alarm, stop), *self.more, *lines, f"not shown, the rest: {stop}"]
         except Exception as error:
-            stop = Blind(_internal(error))
-            return [*lines, f"left out, the rest: {stop}", *_traceback(), self.conclusion(alarm, stop)]
+            stop = Blind(_internal(error), remedy=REPORT)
+            return [self.conclusion(alarm, stop), *self.more, *lines, f"not shown, the rest: {stop}", *_traceback()]
 
 
-def run(name: str, arguments: argparse.Namespace, *parts: object) -> NoReturn:
-    """Run the check made of ``parts``, print it and exit with its state."""
+def run(name: str, arguments: argparse.Namespace, text: Wording, *parts: object) -> NoReturn:
+    """Run the check made of ``parts``, print it as ``text`` says, and exit with its state."""
+    text.name = name
     # A name set afterwards works with every version; the argument is new in 1.4.0.
-    check = nagiosplugin.Check(*parts, Sightless("blind"), Fault("fault"))  # type: ignore[arg-type]
+    check = nagiosplugin.Check(text, *parts, Gauge("gauge"), Sightless("blind"), Fault("fault"))  # type: ignore[arg-type]
     check.name = name
     check.main(arguments.verbose, arguments.timeout)
     raise AssertionError("nagiosplugin.Check.main does not return")
 
 
 def _internal(error: Exception) -> str:
-    text = wording.clean(f"{type(error).__name__}: {error}")
-    return f"internal error, {text}; please report it with the output of -vvv"
+    return f"internal error, {wording.clean(f'{type(error).__name__}: {error}', 80)}"
 
 
 def _traceback() -> list[str]:
@@ -263,10 +322,11 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
                 main(argv)
             except nagiosplugin.Timeout as error:
                 print(
-                    f"{name} UNKNOWN - gave up after {error}; allow more time with -t, or look at the load of this host"
+                    f"{name} UNKNOWN - gave up after {error}. Next: allow more time with -t, or look at the load of "
+                    "this host"
                 )
             except Exception as error:
-                print(f"{name} UNKNOWN - {_internal(error)}", *_traceback(), sep="\n")
+                print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback(), sep="\n")
             sys.exit(UNKNOWN)
 
         return wrapper

@@ -1,6 +1,6 @@
 """What to do about tcp_max_orphans and tcp_mem: the next step of each finding, and where a line belongs.
 
-What is to be set ``review`` reckons; here it is put into words fit for the status
+What is to be set ``review`` calculates; here it is put into words fit for the status
 line, and into commands to type.
 """
 
@@ -21,34 +21,28 @@ if TYPE_CHECKING:
 PLACES = ("/etc/sysctl.d/90-tcp-headroom.conf", "/etc/sysctl.d/zz-tcp-headroom.conf")
 """Where the line belongs for a setting that no file of the administrator's has: the first that comes late enough."""
 
-SHORT = 60
-"""Characters of a path in the status line; the rest is for -v."""
-
 
 def next_steps(review: Review) -> dict[str, str]:
     """The step for each of ``findings``."""
     steps = {}
     for name, values in review.advice.items():
-        line = place(review, name, SHORT)
-        then = f"as {line} has it" if review.kept(name) else f"and write that into {line}"
-        step = f"set {name} to {listed(values)} (sysctl -w), {then}; -v has the commands"
-        if name == MAX_ORPHANS:
-            step += too_much(review, values[0])
+        step = f"set {name.rpartition('.')[2]} to {listed(values)} (see -v)"
+        if name == MAX_ORPHANS and too_much(review, values[0]):
+            step = f"run check_tcp_orphans -v first, as {values[0]} orphans can fill the memory; then {step}"
         steps.update(
             dict.fromkeys(("limit", "off_limit", "peak") if name == MAX_ORPHANS else ("levels", "off_levels"), step)
         )
     steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
     steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
-    steps.setdefault("peak", "find who makes them: check_tcp_orphans -v")
+    steps.setdefault("peak", "find the service that makes them: check_tcp_orphans -v")
     for name in ("off_limit", "off_levels"):
         steps.setdefault(name, "change the setting, or the range")
-    for one in undecided(review)[:1]:
-        line = place(review, one.name, SHORT)
-        steps["drift"] = (
-            f"set {one.name} to {listed(one.boot)} now, or write {listed(one.running)} into {line}"
-            if review.sound(one.name, one.boot)
-            else f"write {one.name} = {listed(one.running)} into {line}"
-        ) + "; -v has the commands"
+    for one in undecided(review):
+        assert one.setting
+        file = "that file" if place(review, one.name) == where(one.setting) else "a file of /etc/sysctl.d"
+        keep = f"write {one.name.rpartition('.')[2]} = {listed(one.running)} into {file} (see -v)"
+        now = f"set it to {listed(one.boot)} now, or " if review.sound(one.name, one.boot) else ""
+        steps[f"drift {one.name}"] = now + keep
     return steps
 
 
@@ -58,17 +52,17 @@ def undecided(review: Review) -> list[drift.Drift]:
 
 
 def too_much(review: Review, orphans: int) -> str:
-    """A warning where so many orphans could pin more than there is."""
+    """A warning where so many orphans could hold more than there is."""
     worst, memory = orphans * ORPHAN_BYTES, review.defaults.memory.known
     if memory is None or worst <= memory:
         return ""
     return (
-        f"; so many could pin {wording.size(worst)}, more than the memory of {wording.size(memory)}, so find first who "
-        "makes them: check_tcp_orphans -v"
+        f"caution: {orphans} orphans can hold {wording.size(worst)}, more than the memory of {wording.size(memory)}. "
+        "First find the service that makes them: check_tcp_orphans -v"
     )
 
 
-def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
+def place(review: Review, name: str) -> str:
     """Where the line for a setting belongs: where it is now, unless that is no file of the administrator's."""
     if review.settings is None:
         # Nobody knows what else is there.
@@ -77,13 +71,13 @@ def place(review: Review, name: str, room: int = wording.MAX_LINE) -> str:
     if setting is None or not setting.line:
         return PLACES[0]
     if setting.path.startswith("/etc/"):
-        return where(setting, room)
+        return where(setting)
     before = os.path.basename(setting.path)
-    return next((path for path in PLACES if os.path.basename(path) > before), where(setting, room))
+    return next((path for path in PLACES if os.path.basename(path) > before), where(setting))
 
 
-def where(setting: Setting, room: int = wording.MAX_LINE) -> str:
-    path = wording.clean(setting.path, room)
+def where(setting: Setting) -> str:
+    path = wording.path(setting.path)
     return f"{path} line {setting.line}" if setting.line else path
 
 
@@ -98,6 +92,8 @@ def quoted(values: tuple[int, ...]) -> str:
 def commands(review: Review) -> Iterator[str]:
     """What to type, ready to be pasted."""
     for name, values in review.advice.items():
+        if name == MAX_ORPHANS and too_much(review, values[0]):
+            yield too_much(review, values[0])
         yield f"now: sysctl -w {name}={quoted(values)}"
         if not review.kept(name):
             yield f"for good, in {place(review, name)}: {name} = {listed(values)}"

@@ -50,7 +50,7 @@ def parse(text: str) -> int:
 
 def fault(limit: int) -> tuple[bool, str] | None:
     """What is wrong with a limit whatever the usage, and whether it is fatal: ``(True, sentence)``, else None."""
-    return (True, "with a limit below 1 the kernel resets every orphan") if limit < 1 else None
+    return (True, f"every orphan is reset: tcp_max_orphans is {limit}") if limit < 1 else None
 
 
 def margins(orphans: int, limit: int) -> list[Margin]:

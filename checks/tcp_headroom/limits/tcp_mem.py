@@ -79,20 +79,20 @@ def fault(levels: TcpMem) -> tuple[bool, str] | None:
     they take away the phase that slows TCP down before memory is refused, or its end.
     """
     if levels.max < 1:
-        return True, f"tcp_mem has the maximum {levels.max}, so the kernel refuses all TCP memory"
+        return True, f"all TCP memory is refused: the maximum of tcp_mem is {levels.max}"
     if levels.in_order:
         return None
-    wrong = []
+    return False, f"tcp_mem not in rising order: {levels.min} {levels.pressure} {levels.max}"
+
+
+def disorder(levels: TcpMem) -> list[str]:
+    """What follows from levels that are out of order."""
+    found = []
     if levels.pressure > levels.max:
-        wrong.append(
-            f"pressure {levels.pressure} is above max {levels.max}, so the kernel skips the pressure phase and goes "
-            "straight to resets"
-        )
+        found.append("pressure is above max, so the kernel resets connections without slowing TCP down first")
     if levels.min > levels.pressure:
-        wrong.append(
-            f"min {levels.min} is above pressure {levels.pressure}, so the kernel leaves the pressure phase too early"
-        )
-    return False, "tcp_mem is out of order: " + "; ".join(wrong)
+        found.append("min is above pressure, so memory pressure ends too early")
+    return found
 
 
 def page_size() -> int:

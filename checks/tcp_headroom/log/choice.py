@@ -98,16 +98,20 @@ def look(request: Request, clock: Clock, window: Window, reach: Window, known: K
     known = known or Known()
     views: list[View] = []
     refused: list[str] = []
+    first: Blind | None = None
     proven: proof.Proof | None = None
     before_boot, further = known.before_boot, False
     for source in _sources(request, clock, reach, known):
         try:
             view = source()
         except Blind as reason:
+            first = first or reason
             refused.append(str(reason))
             continue
         if not (view.proof.spans or view.events or view.proof.doubts):
-            refused.append(view.proof.lacks[0] if view.proof.lacks else f"{view.source} shows nothing")
+            lack = view.proof.lacks[0] if view.proof.lacks else Blind(f"{view.source} shows nothing")
+            first = first or lack
+            refused.append(str(lack))
             continue
         view = _fed(view, views, clock)
         views.append(view)
@@ -120,7 +124,8 @@ def look(request: Request, clock: Clock, window: Window, reach: Window, known: K
                 break
             further = True
     if not views or proven is None:
-        raise Blind(refused[0], refused)
+        assert first
+        raise Blind(first.reason, refused, remedy=first.remedy)
     sights = known.sights | {view.source for view in views if view.sighted}
     whole = _together(views, proven)
     return Look(whole, refused, sights, before_boot or further, request.local or any(view.kernel for view in views))
@@ -161,9 +166,9 @@ def _fed(view: View, views: list[View], clock: Clock) -> View:
             end = view.kernel
             spans = [(first, min(until, end)) for first, until in view.proof.spans if first <= end]
             said = ", ".join(wording.clean(word, 20) for word in sorted(words)[:3])
-            lack = (
-                f"{wording.path(view.source)} is no longer fed: {wording.path(other.source)} has newer kernel messages "
-                f"about {said}; look at syslog"
+            lack = Blind(
+                f"{wording.path(view.source)} lacks kernel messages that {wording.path(other.source)} has, about {said}",
+                remedy="check syslog",
             )
             return view._replace(proof=view.proof._replace(spans=spans, lacks=(lack, *view.proof.lacks)))
     return view

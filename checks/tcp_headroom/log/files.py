@@ -10,6 +10,7 @@ head, so what stands in ``kern.log``, ``kern.log.1`` and ``kern.log.1.gz`` at th
 from __future__ import annotations
 
 import os
+import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
@@ -287,8 +288,6 @@ def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> N
     shift = round(late / QUARTER) * QUARTER
     if not shift or abs(shift) > 14 * 3600 or abs(late - shift) > 3:
         return
-    import time
-
     local = time.localtime(written).tm_gmtoff
     if shift < 0 or shift == local:
         reading.wanted.shift = float(shift)
@@ -315,7 +314,7 @@ def _read_rotated(path: str, seen: set[tuple[int, int]], reading: Reading) -> No
         if attempt < ATTEMPTS:
             reading.broken = ""
             _read_parts(parts, seen, reading)
-    reading.notes.append("the rotated files were renamed again and again while they were read")
+    reading.notes.append("the rotated files were renamed too often while they were read")
     reading.broken = "the rotated files were renamed while they were read"
 
 
@@ -384,7 +383,8 @@ def _concluded(path: str, status: os.stat_result | None, local: bool, silence: f
     from tcp_headroom.log import writer
 
     shown, window, state = wording.path(path), reading.wanted.window, reading.scan
-    evidence, lacks = [], []
+    evidence: list[str] = []
+    lacks: list[Blind] = []
     since, until = reading.since, state.newest
     if not (reading.sighted or state.sight):
         lacks.append(_sightless(shown, reading, local))
@@ -408,9 +408,9 @@ def _concluded(path: str, status: os.stat_result | None, local: bool, silence: f
             until = window.now if window.now - until <= silence else until
     until = None if until is None else min(until, window.now)
     if reading.broken and boot is None and not (since is not None and since <= window.start):
-        lacks.append(reading.broken)
+        lacks.append(Blind(reading.broken))
     if until is None or until < window.now - proof.FRESH:
-        lacks.append(_quiet(shown, local, until, window, reading.wanted.name))
+        lacks.append(_quiet(shown, local, until, reading.wanted.name))
     spans = []
     if not (since is None or until is None) and (reading.sighted or state.sight) and since <= until:
         spans = [(since, until)]
@@ -437,27 +437,24 @@ def _sight(reading: Reading, local: bool) -> str:
     return "kernel messages of level info are stored"
 
 
-def _sightless(shown: str, reading: Reading, local: bool) -> str:
+def _sightless(shown: str, reading: Reading, local: bool) -> Blind:
     if not reading.scan.speaks:
         of = f" of {wording.clean(reading.wanted.name, 60)}" if reading.wanted.name else ""
-        return f"{shown} holds no kernel message{of}, so a hit would not show there"
+        return Blind(f"{shown} holds no kernel message{of}, so a hit would not show there")
     if local and reading.scan.kernel is not None and reading.scan.kernel < reading.clock.booted - 1:
-        return f"{shown} has had no kernel message since this host was booted; look at syslog"
-    return f"{shown} holds no kernel message of level info, which a hit has; look at the filter of syslog"
+        return Blind(f"{shown} has no kernel message since this host was booted", remedy="check syslog")
+    return Blind(f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog")
 
 
-def _quiet(shown: str, local: bool, until: float | None, window: Window, name: str) -> str:
-    import time
-
-    last = "has no line with a time"
+def _quiet(shown: str, local: bool, until: float | None, name: str) -> Blind:
+    of = f" of {wording.clean(name, 60)}" if name else ""
+    last = f"{shown} has no line{of} with a time"
     if until is not None:
-        last = "has its last line from " + time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
+        last = f"the last line{of} in {shown} is from {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}"
     if local:
-        return f"{shown} {last}, and nothing proves that it is still written; look at syslog"
-    return (
-        f"{shown} {last}{' of ' + wording.clean(name, 60) if name else ''}; let the sender write marks (mark of its "
-        "syslog), or say with --silence how long it may be quiet"
-    )
+        return Blind(f"{last}, and nothing shows that it is still written", remedy="check syslog")
+    remedy = "let that host's syslog write marks (mark), or say with --silence how long it may be quiet"
+    return Blind(last, remedy=remedy)
 
 
 def _events(reading: Reading) -> list[Event]:

@@ -102,14 +102,22 @@ def view(
     if not reading.reached:
         since, boot = _begins(place, clock, local, reading, deadline)
     since = max(since, reading.missed or since, broken or since)
-    until, lacks = clock.now, []
+    until = clock.now
+    lacks: list[Blind] = []
     if not local:
         newest = max(_newest(place, deadline), since)
         until = clock.now if clock.now - newest <= silence else newest
         if until < clock.now - DISORDER:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest))
-            lacks.append(f"the journal has its last entry from {last}; say with --silence how long it may be quiet")
-    evidence = ["kernel messages of level info are stored" if reading.sight else "an earlier run saw that they are stored"]
+            lacks.append(
+                Blind(
+                    f"the last entry of the journal is from {last}",
+                    remedy="say with --silence how long it may be quiet",
+                )
+            )
+    evidence = [
+        "kernel messages of level info are stored" if reading.sight else "an earlier run saw that they are stored"
+    ]
     if reading.talkers:
         reading.notes.append("the same rate limit was used by: " + ", ".join(sorted(reading.talkers)))
     spans = joined([(since, until)])
@@ -219,19 +227,22 @@ def _stamp(entry: dict[str, Any], clock: Clock) -> tuple[float, float]:
     return stamp, received - max(0.0, monotonic - stamp)
 
 
-def _sightless(place: Sequence[str], boot: str, deadline: float) -> str:
-    """Why a hit would not show; empty if the journal has a kernel record of level info or debug, of ``boot`` if given."""
+def _sightless(place: Sequence[str], boot: str, deadline: float) -> Blind | None:
+    """Why a hit would not show; None if the journal has a kernel record of level info or debug, of ``boot`` if given."""
     of_boot = [f"_BOOT_ID={boot}"] if boot else []
     kernel = [*place, "--lines=1", "_TRANSPORT=kernel"]
     if any(_call([*kernel, *of_boot, "PRIORITY=6", "PRIORITY=7"], deadline).blocks()):
-        return ""
+        return None
     if any(_call([*kernel, *of_boot], deadline).blocks()):
-        return "the journal holds no kernel message of level info, which a hit has; look at MaxLevelStore in journald.conf"
+        return Blind(
+            "the journal holds no kernel message of level info, which a hit has",
+            remedy="check MaxLevelStore in journald.conf",
+        )
     if boot and any(_call(kernel, deadline).blocks()):
-        return "the journal has had no kernel message since this host was booted; look at systemd-journald"
-    return (
-        "the journal holds no kernel message for this user to see; add the user to group systemd-journal, "
-        "or look at ReadKMsg in journald.conf"
+        return Blind("the journal has no kernel message since this host was booted", remedy="check systemd-journald")
+    return Blind(
+        "the journal shows this user no kernel message",
+        remedy="add this user to group systemd-journal, or check ReadKMsg in journald.conf",
     )
 
 

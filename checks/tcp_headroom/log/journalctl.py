@@ -43,7 +43,7 @@ class Call:
 
         program = next((path for path in self.programs if os.path.exists(path)), None)
         if not program:
-            raise Blind("there is no journalctl on this host; use --source kmsg or --source file")
+            raise Blind("there is no journalctl on this host", remedy="use --source kmsg or --source file")
         fields = [f"--output-fields={self.fields}"] if self.fields else []
         process = None
         try:
@@ -68,7 +68,7 @@ class Call:
                 self.complaint, self.fields = b"", ""
                 yield from self.blocks()
                 return
-            raise Blind(f"journalctl cannot read the journal: {_reason(text)}")
+            raise _refusal(text)
 
     def _read(self, output: int, errors: int) -> Iterator[bytes]:
         import select
@@ -82,7 +82,9 @@ class Call:
             patience = self.deadline - time.monotonic()
             ready = poll.poll(max(0.0, 1000 * patience))
             if not ready:
-                raise Blind("journalctl did not answer in time; look at the load of this host, or use --source file")
+                raise Blind(
+                    "journalctl did not answer in time", remedy="check the load of this host, or use --source file"
+                )
             for descriptor, _event in ready:
                 data = os.read(descriptor, BLOCK)
                 if not data:
@@ -110,7 +112,9 @@ def named(complaint: str) -> str:
     return found[1] if found else ""
 
 
-def _reason(complaint: str) -> str:
+def _refusal(complaint: str) -> Blind:
     if "systemd-journal" in complaint:
-        return "this user may not see it; add the user to group systemd-journal"
-    return wording.clean(complaint.removesuffix("\n"), 120) or "it says nothing"
+        remedy = "add this user to group systemd-journal"
+        return Blind("journalctl cannot read the journal: this user may not see it", remedy=remedy)
+    reason = wording.clean(complaint.removesuffix("\n"), 120) or "it says nothing"
+    return Blind(f"journalctl cannot read the journal: {reason}")

@@ -105,7 +105,7 @@ def read(path: str) -> Ring:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Blind(f"cannot open {shown}: {wording.failure(error)}; {remedy(error.errno)}") from None
+        raise Blind(f"cannot open {shown}: {wording.failure(error)}", remedy=remedy(error.errno)) from None
     except ValueError:
         raise Blind(f"cannot open {shown}: not a valid path") from None
     try:
@@ -117,7 +117,7 @@ def read(path: str) -> Ring:
             raise Blind(f"{shown} is not the kernel log (character device 1:11) and not a capture of it")
         return _ring(list(_device(descriptor)), None)
     except OSError as error:
-        raise Blind(f"cannot read {shown}: {wording.failure(error)}; {remedy(error.errno)}") from None
+        raise Blind(f"cannot read {shown}: {wording.failure(error)}", remedy=remedy(error.errno)) from None
     finally:
         os.close(descriptor)
 
@@ -187,16 +187,10 @@ def remedy(number: int | None) -> str:
     """What lets an unprivileged user see the kernel log, by the error met, for a status line."""
     if number in (errno.EPERM, errno.EACCES):
         if _restricted() == 0:
-            return (
-                "dmesg_restrict is 0, so a sandbox forbids it: ProtectKernelLogs in the systemd unit, a container, "
-                "or printk_devkmsg=off"
-            )
-        return (
-            "dmesg_restrict keeps it from this user; add the user to group systemd-journal, or adm for files in "
-            "/var/log"
-        )
+            return "look for ProtectKernelLogs in the systemd unit, a container, or printk_devkmsg=off"
+        return "add this user to group systemd-journal, or adm for /var/log (dmesg_restrict is 1)"
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        return "a sandbox hides it: PrivateDevices in the systemd unit, or a container; run the check on the host"
+        return "run the check on the host, without PrivateDevices in the systemd unit"
     return "use --source journal or --source file"
 
 
@@ -218,7 +212,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
-        raise Blind(f"{wording.path(path)} holds no kernel record; use --source journal or --source file")
+        raise Blind(f"{wording.path(path)} holds no kernel record", remedy="use --source journal or --source file")
     zero = clock.of_uptime(0)
     until = clock.now
     boot = clock.boot
@@ -238,7 +232,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     if ring.first.seq == 0 and not ring.earlier:
         since = booted = clock.booted if ring.capture_time is None else min(since, zero)
     evidence = ["the ring holds all since the boot" if booted else "the ring has overwritten what is older"]
-    notes = [] if ring.complete else ["records are missing among the older ones"]
+    notes = [] if ring.complete else ["some of the older records are missing"]
     if any(event.cause not in messages.CAUSES for event in events):
         everything = b"\n".join(ring.lines)
         notes += [

@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tcp_headroom.blind import Blind
     from tcp_headroom.log.views import Window
 
     Span = tuple[float, float]
@@ -47,7 +48,7 @@ class Proof(namedtuple("Proof", "spans firm boot doubts lacks evidence", default
     """When this host was booted, if nothing older can be read."""
     doubts: tuple[str, ...]
     """What contradicts: with one of these the result is no OK, however much was seen."""
-    lacks: tuple[str, ...]
+    lacks: tuple[Blind, ...]
     """What is not proven, each with its remedy."""
     evidence: tuple[str, ...]
     """How the five questions were answered, for ``-v``."""
@@ -107,7 +108,7 @@ def both(one: Proof, other: Proof) -> Proof:
         joined([*one.firm, *other.firm]),
         one.boot if other.boot is None else other.boot,
         (*one.doubts, *(doubt for doubt in other.doubts if doubt not in one.doubts)),
-        (*one.lacks, *(lack for lack in other.lacks if lack not in one.lacks)),
+        (*one.lacks, *other.lacks),
         (*one.evidence, *other.evidence),
     )
 

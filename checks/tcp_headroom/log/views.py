@@ -77,8 +77,8 @@ def classify(message: str) -> tuple[str, int] | None:
     cause = messages.cause(message)
     if cause:
         return cause, 1
-    unseen = messages.suppressed(message)
-    return None if unseen is None else (SUPPRESSED, unseen)
+    suppressed = messages.suppressed(message)
+    return None if suppressed is None else (SUPPRESSED, suppressed)
 
 
 def union(*lists: Iterable[Event]) -> list[Event]:

@@ -1,7 +1,7 @@
 """TCPAbortOnMemory between runs: how many sockets were reset, and since when.
 
 The counter rises at the two places that print the messages (``tcp_close``,
-``tcp_out_of_resources``) and no rate limit swallows it, but it knows one network
+``tcp_out_of_resources``) and no rate limit suppresses it, but it knows one network
 namespace only and no time. Two samples of one boot and one namespace bound both:
 so many resets, between then and then. Times are CLOCK_BOOTTIME in seconds, which
 no clock step touches.

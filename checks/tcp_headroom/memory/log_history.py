@@ -11,7 +11,8 @@ from __future__ import annotations
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log.choice import Known
-from tcp_headroom.log.proof import Proof, joined as joined_spans
+from tcp_headroom.log.proof import Proof
+from tcp_headroom.log.proof import joined as joined_spans
 from tcp_headroom.log.views import Event, View, believed, union
 from tcp_headroom.memory import abort_growth, state
 
@@ -135,7 +136,7 @@ def consult(
     try:
         for held in state.opened(path, patience):
             if held.values.pop("damaged", None):
-                notes.append(f"the state in {wording.path(path)} was damaged and is begun anew")
+                notes.append(f"the state in {wording.path(path)} was damaged; it is written new")
             logs, counters = _section(held.values, LOGS), _section(held.values, COUNTERS)
             view = joined(unpack(logs.get(name)), view, clock, window)
             if view and view.source != REMEMBERED:

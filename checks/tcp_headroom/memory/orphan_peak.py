@@ -12,12 +12,10 @@ from __future__ import annotations
 import time
 from collections import namedtuple
 
-from tcp_headroom import wording
 from tcp_headroom.memory import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any
 
 FILE = "peaks.json"
@@ -38,22 +36,6 @@ class Peak(namedtuple("Peak", "orphans when")):
     orphans: int
     when: float
     """Seconds since the epoch, of the run that saw so many first."""
-
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """The option that says how long a peak counts."""
-    parser.add_argument(
-        "--peak-days", metavar="N", type=days, default=14, help="for how many days a peak counts; default: 14"
-    )
-
-
-def days(text: str) -> int:
-    """An option's type: 1 to 3650."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
-        import argparse
-
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a whole number of days from 1 to 3650")
-    return int(text)
 
 
 def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:

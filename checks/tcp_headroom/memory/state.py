@@ -41,16 +41,6 @@ LIMIT = 16 << 20
 """Largest file read, in bytes; what the checks write stays far below."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options by which a command says where the state lives."""
-    parser.add_argument(
-        "--state-dir", metavar="DIR",
-        help="what is remembered between runs; default: /var/lib/tcp-headroom if it is this user's, else "
-        ".local/state/tcp-headroom in the home; with another --procfs than /proc nothing is remembered by default",
-    )  # fmt: skip
-    parser.add_argument("--no-state", action="store_true", help="remember nothing between runs")
-
-
 def chosen(arguments: argparse.Namespace) -> str | None:
     """The directory these options mean; None: nothing shall be remembered. Raises ``Blind``."""
     if arguments.no_state or (arguments.state_dir is None and arguments.procfs != "/proc"):
@@ -76,7 +66,7 @@ def directory(option: str | None) -> str:
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:
-        raise Blind("this user has no home directory to keep a state in; give one with --state-dir") from None
+        raise Blind("this user has no home directory", remedy="give a directory with --state-dir") from None
     return os.path.join(home, ".local", "state", "tcp-headroom")
 
 
@@ -170,7 +160,7 @@ def _open_folder(path: str, create: bool) -> int:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Blind(f"{wording.path(path)} is not a directory of its own, but a link or a file") from None
+            raise Blind(f"{wording.path(path)} is a link or a file, not a directory") from None
         raise
     try:
         _refuse_unsafe(os.fstat(folder), wording.path(path))
@@ -184,7 +174,7 @@ def _refuse_unsafe(status: os.stat_result, shown: str) -> None:
     if status.st_uid != os.geteuid():
         raise Blind(f"{shown} belongs to another user")
     if status.st_mode & 0o022:
-        raise Blind(f"{shown} can be written by others; take that right away with chmod go-w")
+        raise Blind(f"{shown} can be written by others", remedy="remove that right: chmod go-w")
 
 
 def _lock(folder: int, patience: float) -> None:
@@ -197,7 +187,7 @@ def _lock(folder: int, patience: float) -> None:
             return
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Blind("another run holds the state") from None
+                raise Blind("another run has locked the state") from None
             time.sleep(0.02)
 
 
@@ -233,7 +223,7 @@ def _understood(data: bytes, file: str) -> dict[str, Any]:
     if not isinstance(values, dict) or type(version) is not int or not 1 <= version <= 9999:
         return {"damaged": True}
     if version > FORMAT:
-        raise Blind(f"{file} was written by a later version of this suite, format {version}; it is left alone")
+        raise Blind(f"{file} was written by a later version of this suite, format {version}, and is not changed")
     while version < FORMAT:
         values = MIGRATIONS[version](values)
         version += 1

@@ -33,21 +33,20 @@ def read(root: str, name: str, override: str | None) -> str:
     where it would mean nothing, and ``Blind`` if it cannot be read; the sentence of
     ``Hidden`` names ``override``, the option that supplies the value instead, if there is one.
     """
-    instead = f" or give the limit with {override}" if override else ""
+    instead = f", or give {override}" if override else ""
     ipv4 = os.path.join(root, os.path.dirname(MAX_ORPHANS))
     if os.path.isdir(ipv4) and not os.path.lexists(os.path.join(root, MAX_ORPHANS)):
         raise Hidden(
-            f"this is a child network namespace (a container): {os.path.basename(name)} exists only "
-            "in the namespace of the host, while usage is counted for the whole machine; "
-            f"run the check on the host{instead}"
+            f"{os.path.basename(name)} cannot be seen in a container (a child network namespace)",
+            remedy=f"run the check on the host{instead}",
         )
     try:
         return reading.read(root, name)
     except reading.Missing:
+        tree = wording.path(os.path.join(root, "sys"))
         raise Hidden(
-            f"{wording.path(os.path.join(root, name))} does not exist: the sysctl tree is hidden "
-            "(ProcSubset=pid in a systemd unit, a partial copy) or this is a child network "
-            f"namespace (a container); lift that{',' if instead else ''}{instead}"
+            f"{os.path.basename(name)} cannot be seen: {tree} is hidden or not complete, or this is a container",
+            remedy=f"remove ProcSubset=pid from the systemd unit, run the check on the host{instead}",
         ) from None
 
 

@@ -153,14 +153,14 @@ def of_orphans(total: int | None, patience: float) -> Iterator[str]:
     if penalised:
         verb = "is" if penalised == 1 else "are"
         yield (
-            f"at least {penalised} of them {verb} penalised now: the peer takes no data, and none was sent for "
+            f"at least {penalised} of them {verb} penalised now: the peer takes no data, and no data was sent for "
             f"{idle / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
         )
     for trouble in listing.troubles:
-        yield f"left out, owners{' of further orphans' if seen else ''}: {trouble}"
+        yield f"not shown, owners{' of further orphans' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{total - seen} more" if seen else wording.count(total, "orphan")
-        yield f"{more}: in {ELSEWHERE}, or come and gone"
+        yield f"{more}: in {ELSEWHERE}, or short-lived"
 
 
 def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Iterator[str]:
@@ -228,7 +228,7 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
         line = (
             f"{service}: {wording.size(held)}, {wording.percent(100 * held / whole)}, in "
             f"{wording.count(holding.sockets, 'socket')}; {wording.size(holding.received)} received, "
-            f"{wording.size(holding.queued)} to be sent"
+            f"{wording.size(holding.queued)} to send"
         )
         # A sample may come out larger than all there is.
         largest = _largest({name: min(size, held) for name, size in holding.holders.items()})
@@ -239,12 +239,12 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
         share = wording.percent(100 * rest / whole)
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.size(rest)}, {share}"
     if left_out:
-        yield f"left out, processes: {left_out}"
+        yield f"not shown, processes: {left_out}"
     for trouble in listing.troubles:
-        yield f"left out, owners{' of further memory' if seen else ''}: {trouble}"
+        yield f"not shown, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}"
-        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or come and gone"
+        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or short-lived"
 
 
 def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
@@ -264,7 +264,7 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
         if not wanted:
             break
         if time.monotonic() > deadline:
-            return "gave up, as the time for it was over; allow more with -t"
+            return "the time was too short; allow more with -t"
         try:
             folder = os.open(f"{PROC}/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:
@@ -281,12 +281,12 @@ def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> 
         finally:
             os.close(folder)
     if wanted and unreadable:
-        return f"{unreadable} cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+        return f"{unreadable} cannot be read by this user; root or CAP_SYS_PTRACE can"
     # A few are always closed meanwhile.
     if 2 * len(wanted) > asked and not sampled:
         return (
-            f"nobody was found who holds {len(wanted)} of {wording.count(asked, 'socket')}: hidden (hidepid, another PID "
-            "namespace), the kernel itself, or closed since"
+            f"no process found for {len(wanted)} of {wording.count(asked, 'socket')}: hidden (hidepid, another PID "
+            "namespace), held by the kernel itself, or closed since"
         )
     return ""
 

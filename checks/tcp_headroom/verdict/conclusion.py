@@ -49,7 +49,7 @@ def conclusion(
     alarm: bool = False,
     stop: Blind | None = None,
 ) -> str:
-    """The last line of ``-v``: the verdict on the host whose /proc tree is ``root``.
+    """The first further line of ``-v``: the verdict on the host whose /proc tree is ``root``.
 
     ``state_dir``: the directory of the state, None for no memory. What the command
     has not read, None, is read here, unless ``stop`` says why it must not be: the time
@@ -63,7 +63,7 @@ def conclusion(
         raise
     except Exception as error:
         text = wording.clean(f"{type(error).__name__}: {error}")
-        return str(judgement.unknown(f"of an internal error, {text}; please report it"))
+        return str(judgement.unknown(f"internal error, {text}"))
 
 
 def memory(arguments: argparse.Namespace) -> str | None:
@@ -145,7 +145,9 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
     sample = None if known is None else abort_growth.Sample(now.boot, netstat.namespace(root), now.boottime, known)
     if root != "/proc":
         # The clocks are those of this host, and so is its log.
-        return Log(gap="the log of that host is not at hand"), counter_of(sample, None, start, False, str(value))
+        return Log(gap="the kernel log of that host cannot be read here"), counter_of(
+            sample, None, start, False, str(value)
+        )
 
     from tcp_headroom.log import choice
 
@@ -156,7 +158,7 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
         remembered = log_history.Glance(None, None, str(remembered))
     known = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
     seen = reader(lambda: choice.look(asked, now, window, window, known._replace(before_boot=True)).view)
-    why = f"the kernel log is not readable: {seen.args[0]}" if isinstance(seen, Blind) else ""
+    why = f"no kernel log: {seen.reason}" if isinstance(seen, Blind) else ""
     if reader.over:
         why = str(reader.over)
     view = log_history.joined(remembered.memory, None if isinstance(seen, Blind) else seen, now, window)
@@ -174,7 +176,7 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
         share = proof.coverage(view.proof, window)
         if view.proof.doubts:
             gap = view.proof.doubts[0]
-        elif round(share, 1) < 100:
+        elif round(share, 1) < 100 and not proof.complete(view.proof, window):
             gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],
@@ -206,7 +208,7 @@ def counter_of(
     minutes = _minutes(sample.time - spans[0].start) if spans else 0
     if watch and watch.since <= start:
         return Counter(sample.value, grown, minutes)
-    gap = f"when TCPAbortOnMemory rose to {sample.value} is not known"
+    gap = f"it is not known when TCPAbortOnMemory rose to {sample.value}"
     if watch and watch.since < sample.time:
         gap += f" before the last {_minutes(sample.time - watch.since)} min"
     return Counter(sample.value, grown, minutes, f"{gap}: {loss}" if loss else gap)

@@ -16,7 +16,7 @@ LOOKBACK, SECONDS = "1h", 3600
 """How far back the usage checks look: as ``check_tcp_kernel_log`` does by default, whose memory this then is."""
 
 
-class Log(namedtuple("Log", "orphans memory unclear swallowed gap", defaults=[0, 0, 0, 0, ""])):
+class Log(namedtuple("Log", "orphans memory unclear suppressed gap", defaults=[0, 0, 0, 0, ""])):
     """Messages of the kernel within the window."""
 
     __slots__ = ()
@@ -24,8 +24,8 @@ class Log(namedtuple("Log", "orphans memory unclear swallowed gap", defaults=[0,
     memory: int
     unclear: int
     """Messages by the cause they name; each a lower bound."""
-    swallowed: int
-    """What the rate limiter says it swallowed, of any network code."""
+    suppressed: int
+    """What the rate limiter says it suppressed, of any network code."""
     gap: str
     """Why the log does not show all of the window; empty if it does."""
 

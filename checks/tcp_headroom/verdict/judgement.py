@@ -5,7 +5,7 @@ README: a setting that makes the rest meaningless, what hurts now, what cannot b
 seen, what hurt within the window, and health last, which is only claimed for what was
 seen. The counter alone is not enough for that: it knows one network namespace.
 
-The line between *orphan limit* and *penalised few* is the half of the limit, as it is
+The line between ``ORPHAN_LIMIT`` and ``PENALISED`` is 50 % of the limit, as it is
 between CRITICAL and WARNING of ``check_tcp_orphans``. Between a quarter and the half
 a socket needs both penalties to be reset (``tcp_out_of_resources``,
 net/ipv4/tcp_timer.c): an ICMP error or a lost route that no valid ACK has cleared
@@ -29,16 +29,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.verdict.evidence import Evidence, Grant
 
-CONFIGURATION = "configuration out of order"
-BOTH = "orphan limit and TCP memory"
-ORPHAN_LIMIT = "orphan limit"
-MEMORY = "TCP memory"
-CONTAINER = "container limit"
-HIDDEN = "limits not visible"
-CANNOT_SAY = "cannot say"
-SPIKE = "spike that has passed"
-PENALISED = "penalised few"
-NO_SHORTAGE = "no shortage now"
+CONFIGURATION = "wrong setting"
+BOTH = "over 50 % of the orphan limit, and short of TCP memory"
+ORPHAN_LIMIT = "over 50 %: live peers affected"
+MEMORY = "short of TCP memory"
+CONTAINER = "limit of the container reached"
+HIDDEN = "limits not visible from here"
+CANNOT_SAY = "not known"
+SPIKE = "spike, now over"
+PENALISED = "over 25 %: only dead peers affected"
+NO_SHORTAGE = "no shortage now, earlier not known"
 NOTHING = "nothing wrong"
 CASES = (
     CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
@@ -48,12 +48,12 @@ ROOM = 600
 """Longest text of a shortage, in characters: what else is known gives way."""
 
 _READ_LOG = (
-    "run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, with time enough (-t), and every "
-    "few minutes, as it remembers what a log loses"
+    "run check_tcp_kernel_log -v on that host, every few minutes, as a user who can read its kernel log, and with enough "
+    "time (-t)"
 )
-_VALUES = "check_tcp_limits -v tells what value to set"
+_VALUES = "check_tcp_limits -v has the value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
-_FIND_HOLDER = "see which sockets hold it (ss -tm), and whether their programs read too slowly"
+_FIND_HOLDER = "find the sockets that hold the memory (ss -tm), and programs that read too slowly"
 
 
 class Verdict(namedtuple("Verdict", "case text next_step")):
@@ -85,9 +85,9 @@ def unknown(reason: str, happened: str = "") -> Verdict:
     """The verdict when it cannot be found; ``happened``: what is known of the window all the same."""
     return Verdict(
         CANNOT_SAY,
-        f"because {reason}{happened}",
-        "run check_tcp_orphans -v and check_tcp_mem -v on the host in question, as a user who can read its /proc, "
-        "with more time (-t) if that is what was missing",
+        f"{reason}{happened}",
+        "run check_tcp_orphans -v and check_tcp_mem -v on that host, as a user who can read its /proc, and with more time "
+        "(-t) if the time was too short",
     )
 
 
@@ -116,11 +116,12 @@ def _configuration(found: Evidence) -> Verdict | None:
         acute.append(_memory(found) or starved)
         if not levels:
             steps.append(_FIND_HOLDER)
-    text = "; ".join(fault[1] for fault in (limit, levels) if fault)
-    if limit:
-        text = f"tcp_max_orphans is {found.limit}: {text}"
+    told = [fault[1] for fault in (limit, levels) if fault]
+    if levels and not isinstance(found.levels, Blind):
+        told += tcp_mem.disorder(found.levels)
+    text = "; ".join(told)
     if acute:
-        text += f"; and it is short now: {', '.join(acute)}"
+        text += f"; already short now: {', '.join(acute)}"
     if len(steps) > 1:
         steps[0] = f"first {steps[0]}"
     return Verdict(CONFIGURATION, text, f"{'; then '.join(steps)}; {_VALUES}")
@@ -130,17 +131,17 @@ def _shortage(found: Evidence) -> Verdict | None:
     factor, starved = _passed(found), _starved(found)
     parts, steps = [], []
     if factor == 1:
-        parts.append(f"{_orphans(found)}: every socket that is closed is reset")
-        steps.append(f"raise net.ipv4.tcp_max_orphans, then {_FIND_CLOSER}")
+        parts.append(f"{_orphans(found)}: every closed socket is reset")
+        steps.append(f"if memory allows, raise net.ipv4.tcp_max_orphans; then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
-            f"{_orphans(found)}, above the half (2x): orphans with one penalty are reset, also those of a peer that "
-            f"still answers but reads too slowly; {_left(found)} more, and every closed socket is"
+            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty is reset, so slow peers that still "
+            f"answer lose data, too; with {_left(found)} more orphans every closed socket is reset"
         )
-        steps.append(f"{_FIND_CLOSER}, and raise net.ipv4.tcp_max_orphans if it needs as many")
+        steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
         parts.append(": ".join(filter(None, [_memory(found), starved])))
-        steps.append(f"{_FIND_HOLDER}; raise net.ipv4.tcp_mem if the memory is there")
+        steps.append(f"{_FIND_HOLDER}; if memory allows, raise net.ipv4.tcp_mem")
     if not parts:
         return None
     if starved and factor == 4:
@@ -161,8 +162,8 @@ def _container(found: Evidence) -> Verdict | None:
     return Verdict(
         CONTAINER,
         text + rest,
-        "on the node, raise the barrier and limit named (vzctl set CTID --tcpsndbuf BARRIER:LIMIT --save, likewise "
-        "--tcprcvbuf and --numtcpsock); tcp_max_orphans and tcp_mem do not help here",
+        "do not change tcp_max_orphans or tcp_mem, they do not help here; on the node, raise the barrier and limit named "
+        "(vzctl set CTID --tcpsndbuf BARRIER:LIMIT --save; --tcprcvbuf and --numtcpsock work alike)",
     )
 
 
@@ -175,52 +176,44 @@ def _unseen(found: Evidence) -> Verdict | None:
         hidden = _hidden(found)
         return Verdict(
             HIDDEN,
-            f"cannot say, because {' and '.join(hidden)} cannot be seen from here: this is a network namespace of its own (a container), or the "
-            f"sysctl tree is hidden{known}{happened}",
-            f"run the checks on the host, outside of containers, or give them its limits: {', '.join(hidden.values())}",
+            f"{' and '.join(hidden) or 'something'} cannot be seen from here: this is a container (a child network namespace), or "
+            f"/proc/sys is hidden{known}{happened}",
+            f"run the checks on the host, or give them its limits: {', '.join(hidden.values())}",
         )
     if missing:
         reasons = list(dict.fromkeys(map(_quoted, missing)))
-        return unknown(" and because ".join(reasons[:2]), known + happened)
+        return unknown("; ".join(reasons[:2]), known + happened)
     if isinstance(found.under_pressure, Blind) and not _below_pressure(found):
-        return unknown(f"{_quoted(found.under_pressure)}, and {_memory(found)} may be in the pressure phase", happened)
+        return unknown(f"{_quoted(found.under_pressure)}; {_memory(found)}, perhaps under memory pressure", happened)
     return None
 
 
 def _past(found: Evidence) -> Verdict | None:
     resets, factor = _resets(found), _passed(found)
     if factor == 4 and not found.log.memory:
-        text = (
-            f"{_orphans(found)} only: orphans with both penalties are reset, whose peer is gone; "
-            "nobody who still answers loses anything"
-        )
+        text = f"{_orphans(found)}: only orphans with both penalties are reset; no peer that still answers loses data"
         if resets:
-            text += (
-                f"; in the last {found.window} {resets}, which that explains unless the orphans were more for a moment"
-            )
+            text += f"; in the last {found.window} {resets}, which fits unless there was a short peak"
         return Verdict(
             PENALISED,
             text,
-            f"nothing at once; if it lasts, {_FIND_CLOSER}; four times the usual peak keeps all margins ({_VALUES})",
+            f"nothing now; if it lasts, {_FIND_CLOSER}; a limit of four times the usual peak keeps all margins ({_VALUES})",
         )
     if not resets:
         return None
     text = (
-        f"in the last {found.window} {resets}; by now, as is usual after a spike, there are few: {_orphans(found)}; "
+        f"in the last {found.window} {resets}; now there are few, as usual after a spike: {_orphans(found)}; "
         f"{_memory(found)}"
     )
     if found.log.orphans and found.log.memory:
         step = "compare the graphs of orphans and pages: both limits were reached"
     elif found.log.orphans:
-        step = "look at the graph of orphans, and for what closed many connections at once"
+        step = "look at the graph of orphans; find what closed many connections at once"
     elif found.log.memory:
-        step = "look at the graph of pages, and for what took the memory (ss -tm)"
+        step = "look at the graph of pages; find what took the memory (ss -tm)"
     else:
-        step = (
-            "compare the graphs of orphans and pages at that time, as no cause is named; check_tcp_kernel_log -v may "
-            "read one in the log"
-        )
-    return Verdict(SPIKE, text, f"{step}; if it comes back, raise the limit that was reached ({_VALUES})")
+        step = "compare the graphs of orphans and pages at that time; check_tcp_kernel_log -v may show the cause"
+    return Verdict(SPIKE, text, f"{step}; if the spike comes back, raise the limit that was reached ({_VALUES})")
 
 
 def _healthy(found: Evidence) -> Verdict:
@@ -229,32 +222,30 @@ def _healthy(found: Evidence) -> Verdict:
     if found.log.gap:
         gaps.append(_quoted(found.log.gap, 260))
         steps.append(_READ_LOG)
-    elif found.log.swallowed:
-        gaps.append(f"the rate limit swallowed {found.log.swallowed} messages, and nobody knows which")
-        steps.append("see aborts_on_memory of check_tcp_orphans in each container, as no limit swallows what it counts")
+    elif found.log.suppressed:
+        gaps.append(f"{found.log.suppressed} messages of unknown kind were suppressed by the rate limit")
+        steps.append("look at aborts_on_memory of check_tcp_orphans in each container, which misses no reset")
     if isinstance(found.grants, Blind) and str(found.grants) != found.log.gap:
-        own.append(f"the limits of this container are unknown: {_quoted(found.grants, 100)}")
+        own.append(f"the limits of this container are not known: {_quoted(found.grants, 100)}")
         steps.append(f"run this as a user who can read {beancounters.FILE}")
     elif _refused_once(found):
         own.append(_refused_once(found))
-        steps.append("run this once more with -v, as the second run can tell whether failcnt rises")
+        steps.append("run this again with -v: the second run sees whether failcnt rises")
     if found.alarm:
-        steps.append(
-            "the alarm is that of -w or -c alone, which are stricter than the kernel: see whether that is meant"
-        )
+        steps.append("check -w and -c: they are stricter than the kernel, and only they raise this alarm")
     step = "; ".join(steps)
     if not gaps and not own:
-        text = f"no shortage now, and none logged in the last {found.window}: {now}"
+        text = f"no shortage now, and none in the log of the last {found.window}: {now}"
         return Verdict(NOTHING, text, step or "nothing to do")
     if found.counter.gap and gaps:
         own.append(_quoted(found.counter.gap, 100))
-    because = ", and ".join(dict.fromkeys(gaps + own))
+    because = "; ".join(dict.fromkeys(gaps + own))
     if own:
-        text = f"{now}; cannot say about the last {found.window}, because {because}"
+        text = f"{now}; the last {found.window} is not fully known: {because}"
     else:
         text = (
-            f"{now}; in this network namespace nothing was reset in the last {found.window}; cannot say about others "
-            f"(containers), because {because}"
+            f"{now}; no reset in this network namespace in the last {found.window}; others (containers) are not known: "
+            f"{because}"
         )
     return Verdict(NO_SHORTAGE, text, step)
 
@@ -281,13 +272,15 @@ def _starved(found: Evidence) -> str:
             return "memory is refused, data is dropped, and orphans with unsent data are reset"
         said = []
         if pages > levels.pressure:
-            said.append(f"above pressure {levels.pressure}, windows stop growing and queues are squeezed")
+            said.append(
+                f"above pressure {levels.pressure}, so TCP slows down: windows stop growing, queues are made smaller"
+            )
         if 100 * pages > tcp_mem.NEAR_PERCENT * levels.max:
-            said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum, beyond which memory is refused")
+            said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum; at 100 % memory is refused")
         if said:
             return "; ".join(said)
     if found.under_pressure is True:
-        return "the kernel is in the pressure phase, which squeezes windows and queues until usage is below min"
+        return "the kernel is under memory pressure, so TCP slows down until usage is below min"
     return ""
 
 
@@ -305,7 +298,7 @@ def _orphans(found: Evidence) -> str:
     if isinstance(found.limit, Blind) or found.limit < 1:
         return text
     text += f", {wording.percent(100 * found.orphans / found.limit)} of the limit {found.limit}"
-    return f"{text}, above the quarter (4x)" if _passed(found) == 4 else text
+    return f"{text}, over the 25 % line (4x penalty)" if _passed(found) == 4 else text
 
 
 def _memory(found: Evidence) -> str:
@@ -336,7 +329,7 @@ def _resets(found: Evidence) -> str:
 def _ever(found: Evidence) -> str:
     """The counter where nobody knows since when: in a container often all there is."""
     value = found.counter.value
-    return f"; of this network namespace {wording.count(value, 'orphan')} were reset since it began" if value else ""
+    return f"; {wording.count(value, 'orphan')} of this network namespace reset since it began" if value else ""
 
 
 def _grants_text(found: Evidence) -> str:
@@ -351,7 +344,7 @@ def _grants_text(found: Evidence) -> str:
             )
     for grant in found.grants:
         if grant.full:
-            return f"{_name(grant)} holds {grant.held} of the {grant.barrier} its barrier grants, and more is refused"
+            return f"{_name(grant)} has reached its barrier: {grant.held} of {grant.barrier} held, more is refused"
     sockets = [grant for grant in found.grants if grant.resource == beancounters.SOCKETS]
     if len(sockets) != 1 or isinstance(found.orphans, Blind):
         # Of several containers the number of orphans says nothing.
@@ -361,9 +354,9 @@ def _grants_text(found: Evidence) -> str:
     if found.orphans * least < share:
         return ""
     return (
-        f"container {sockets[0].uid} may have a quarter of its barrier {sockets[0].barrier} of {beancounters.SOCKETS} as orphans: from "
-        f"{share} on they are reset, penalised ones from a half or a quarter of that; sockstat shows {found.orphans}, "
-        "perhaps of the whole node"
+        f"container {sockets[0].uid} may have {share} orphans, 25 % of its barrier {sockets[0].barrier} of {beancounters.SOCKETS}; from there on "
+        f"orphans are reset, those with a penalty from 50 % or 25 % of that on; sockstat shows {found.orphans}, perhaps of "
+        "the whole node"
     )
 
 
@@ -372,7 +365,7 @@ def _refused_once(found: Evidence) -> str:
     if not isinstance(found.grants, list):
         return ""
     once = [f"{_name(grant)} {grant.failcnt} times" for grant in found.grants if not grant.watched and not grant.grown]
-    return f"at some time since it started more was refused: {', '.join(once[:3])}" if once else ""
+    return f"refused at an unknown time since its start: {', '.join(once[:3])}" if once else ""
 
 
 def _name(grant: Grant) -> str:
@@ -385,7 +378,7 @@ def _unread(found: Evidence) -> str:
     if hidden:
         return f"{' and '.join(hidden)} cannot be seen from here"
     missing = next((value for value in found[:4] if isinstance(value, Blind)), None)
-    return f"the rest is unknown: {_quoted(missing)}" if missing else ""
+    return f"the rest is not known: {_quoted(missing)}" if missing else ""
 
 
 def _hidden(found: Evidence) -> dict[str, str]:
@@ -397,4 +390,4 @@ def _hidden(found: Evidence) -> dict[str, str]:
 
 def _quoted(reason: Blind | str, limit: int = 180) -> str:
     """A reason in so many characters: several must fit in a line."""
-    return wording.clean(str(reason), limit)
+    return wording.clean(reason.reason if isinstance(reason, Blind) else reason, limit)

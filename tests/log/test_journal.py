@@ -226,5 +226,5 @@ def test_running_journald(tmp_path: pathlib.Path) -> None:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code], capture_output=True, text=True
     )
-    assert "read from the journal" in done.stdout, done
+    assert "Read from the journal" in done.stdout, done
     assert "the journal has seen everything since" in done.stdout

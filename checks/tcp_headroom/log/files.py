@@ -14,79 +14,31 @@ import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import block_reader, formats, proof, rotation, scan
+from tcp_headroom.log import block_reader, formats, rotation, samples, scan, stamps
 from tcp_headroom.log.block_reader import Block
-from tcp_headroom.log.proof import Proof
-from tcp_headroom.log.scan import Found, Scan, Wanted
-from tcp_headroom.log.views import Event, View, union
+from tcp_headroom.log.file_proof import SEARCHED, Reading, concluded
+from tcp_headroom.log.samples import Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import IO
 
+    from tcp_headroom.log.proof import Window
     from tcp_headroom.log.rotation import Part
-    from tcp_headroom.log.views import Window
+    from tcp_headroom.log.scan import Found
+    from tcp_headroom.log.views import View
     from tcp_headroom.proc.clock import Clock
 
 DEFAULTS = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog")
 """Tried in this order: what holds only the kernel's lines cannot be forged with logger."""
 
-SEARCHED = 64 << 20
-"""How far back, in bytes, a kernel record is looked for where the window has none."""
 PROBE = 256 << 10
 """How far before a place of old stamps others must be old, too: longer than what one boot writes."""
 ATTEMPTS = 3
 """How often the rotated files are read while each reading finds that they were renamed meanwhile."""
-TWINS = 2.0
-"""How many seconds the stamps of two writers of one message lie apart."""
-STARTED = 600.0
-"""How many seconds after the boot a log daemon takes in the ring, at most."""
 QUARTER = 900
 """Time zones differ by multiples of so many seconds."""
-
-
-class Reading:
-    """What the files of one log have said so far."""
-
-    def __init__(self, path: str, clock: Clock, wanted: Wanted, sighted: bool) -> None:
-        self.path = path
-        self.clock = clock
-        self.wanted = wanted
-        self.scan = Scan()
-        self.sighted = sighted
-        """Whether an earlier run has seen that a hit would show."""
-        self.found: list[list[Found]] = [[]]
-        """By copies: what stands in one file once, however often that was copied."""
-        self.heads: list[bytes] = []
-        """How each file read begins."""
-        self.since: float | None = None
-        """From when on the lines are connected with the newest."""
-        self.reached = False
-        """Whether lines from before the window were met."""
-        self.broken = ""
-        """Why nothing older is connected; empty as long as it is."""
-        self.pace: float | None = None
-        """The longest time between lines at that place; None where there are too few to tell."""
-        self.due: float | None = None
-        """When the part being read should have been followed by another."""
-        self.boots = False
-        """Whether the oldest line that is connected is the kernel's first of a boot."""
-        self.forbidden = False
-        """Whether the next older part is there, but not for this user."""
-        self.searched = 0
-        self.notes: list[str] = []
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing older can add to what is known."""
-        seen = self.sighted or self.scan.sight is not None or self.searched > SEARCHED
-        return self.reached and (seen or self.scan.silent_since_boot(self.wanted))
-
-    @property
-    def limit(self) -> float:
-        """What is older than this is older than the window, even if lines run backwards."""
-        return float(self.wanted.window.start - scan.DISORDER)
 
 
 def view(
@@ -115,11 +67,11 @@ def view(
             seen.add((status.st_dev, status.st_ino))
             _read_plain(file, status, reading, path)
     except Blind:
-        if not rotation.between(path, window.start - scan.DISORDER):
+        if not rotation.between(path, window.start - samples.DISORDER):
             raise
     if not reading.done:
         _read_rotated(path, seen, reading)
-    return _concluded(path, status, local, silence, reading)
+    return concluded(path, status, local, silence, reading)
 
 
 def _local(path: str, usual: bool, host: str | None, window: Window) -> bool:
@@ -139,11 +91,11 @@ def _newest_hosts(path: str, window: Window) -> set[str]:
     except (OSError, Blind):
         return set()
     own = os.uname().nodename
-    hosts = {formats.parse(text, window.now, 0.0).host for text in scan.lines(data, len(data), -1)}
+    hosts = {formats.parse(text, window.now, 0.0).host for text in samples.lines(data, len(data), -1)}
     return {own if formats.name_matches(host, own.partition(".")[0]) else host for host in hosts if host}
 
 
-def _accepts(host: str | None, local: bool, usual: bool, path: str, window: Window):  # type: ignore[no-untyped-def]
+def _accepts(host: str | None, local: bool, usual: bool, path: str, window: Window) -> Callable[[str | None], bool]:
     if host is not None:
         return lambda name: formats.name_matches(name, host)
     own = os.uname().nodename
@@ -173,10 +125,17 @@ def _confirmed(descriptor: int, block: Block, reading: Reading) -> bool:
     place = max(0, block.offset - PROBE)
     data = os.pread(descriptor, block_reader.LEAD, place)
     start = 0 if not place else data.find(b"\n") + 1
-    return scan.before(Block(place, start, data), reading.wanted, 0.0)
+    return samples.before(Block(place, start, data), reading.wanted, 0.0)
 
 
-def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading, confirmed, current: bool) -> None:  # type: ignore[no-untyped-def]
+def _read(
+    blocks: Iterator[Block],
+    head: bytes,
+    written: float,
+    reading: Reading,
+    confirmed: Callable[[Block], bool],
+    current: bool,
+) -> None:
     """Take in the blocks of one file, newest first."""
     wanted, state = reading.wanted, reading.scan
     events: list[Found] = []
@@ -188,8 +147,8 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
         for block in blocks:
             if zero is None:
                 zero = _zero(block, written, reading, current)
-                tail = scan.samples(block.data, len(block.data), -1, wanted, zero)
-                newest = max(scan.trusted(tail, wanted), default=None)
+                tail = samples.samples(block.data, len(block.data), -1, wanted, zero)
+                newest = max(samples.trusted(tail, wanted), default=None)
                 if newest is not None and not reading.broken and _skipped(newest, _pace(tail, wanted), reading):
                     reading.broken = (
                         f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
@@ -198,23 +157,25 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
                 ended = reading.since is not None and reading.since < reading.limit
                 reading.reached = reading.reached or (ended and newest is not None and newest < reading.limit)
             zeros = [(0, zero)]
-            uptimes = scan.samples(block.data, len(block.data), -1, wanted, zero, 1)
+            uptimes = samples.samples(block.data, len(block.data), -1, wanted, zero, 1)
             if uptimes and uptimes[0].uptime is not None:
-                zeros = scan.segments(block, zero, after) or zeros
+                zeros = samples.segments(block, zero, after) or zeros
                 zero = zeros[-1][1]
-                after = next((line.uptime for line in scan.samples(block.data, block.lead, 1, wanted, zero, 1)), after)
+                after = next(
+                    (line.uptime for line in samples.samples(block.data, block.lead, 1, wanted, zero, 1)), after
+                )
             if not reading.reached or first is None:
                 events += scan.found(block, written, zeros, wanted, state)
             if state.newest is None:
-                state.newest = scan.alive(block.data, wanted, zeros[0][1])
+                state.newest = samples.alive(block.data, wanted, zeros[0][1])
             if not (reading.sighted or state.sight) or state.kernel is None:
                 scan.look_for_kernel(block, wanted, zeros[0][1], state)
                 reading.searched += len(block.data)
             first = block
             state.after = next(
-                iter(scan.trusted(scan.samples(block.data, block.lead, 1, wanted, zero, 1), wanted)), state.after
+                iter(samples.trusted(samples.samples(block.data, block.lead, 1, wanted, zero, 1), wanted)), state.after
             )
-            reading.reached = reading.reached or (scan.before(block, wanted, zero) and confirmed(block))
+            reading.reached = reading.reached or (samples.before(block, wanted, zero) and confirmed(block))
             if reading.done or (reading.reached and reading.searched > SEARCHED):
                 stopped = True
                 break
@@ -234,8 +195,8 @@ def _read(blocks: Iterator[Block], head: bytes, written: float, reading: Reading
 
 def _begins(first: Block, zero: float, reading: Reading) -> None:
     """Note when the oldest line of a file that was read whole was written."""
-    lines = scan.samples(first.data, first.lead, 1, reading.wanted, zero)
-    began = scan.beginning(lines, reading.wanted)
+    lines = samples.samples(first.data, first.lead, 1, reading.wanted, zero)
+    began = samples.beginning(lines, reading.wanted)
     if began is None:
         return
     reading.since = began if reading.since is None else min(began, reading.since)
@@ -248,7 +209,7 @@ def _begins(first: Block, zero: float, reading: Reading) -> None:
 
 def _pace(lines: list[formats.Line], wanted: Wanted) -> float | None:
     """The longest time between these lines; None for too few to tell, the burst of a boot and the kernel's alone."""
-    times = scan.trusted(lines, wanted)
+    times = samples.trusted(lines, wanted)
     if len(times) < 3 or max(times) - min(times) < QUARTER or not any(line.other for line in lines):
         return None
     return max(abs(second - first) for first, second in zip(times, times[1:]))
@@ -271,7 +232,7 @@ def _zero(block: Block, written: float, reading: Reading, current: bool) -> floa
 
     In the current file the newest stamp against the file's own time shows the zone of its writer, too.
     """
-    lines = scan.samples(block.data, len(block.data), -1, reading.wanted, 0.0)
+    lines = samples.samples(block.data, len(block.data), -1, reading.wanted, 0.0)
     uptime = next((line.uptime for line in lines if line.when is not None), None)
     if uptime is not None:
         return written - uptime
@@ -282,7 +243,7 @@ def _zero(block: Block, written: float, reading: Reading, current: bool) -> floa
 
 def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> None:
     times = [line.when for line in lines[:3] if line.when is not None and not line.zoned]
-    if not times or max(times) < scan.stamps.EPOCH:
+    if not times or max(times) < stamps.EPOCH:
         return
     late = written - max(times)
     shift = round(late / QUARTER) * QUARTER
@@ -376,112 +337,3 @@ def _read_compressed(file: IO[bytes], status: os.stat_result, reading: Reading, 
     _read(iter(reversed(blocks)), head, status.st_mtime, reading, lambda block: block is not blocks[0], False)
     if damage:
         raise damage
-
-
-def _concluded(path: str, status: os.stat_result | None, local: bool, silence: float, reading: Reading) -> View:
-    """The view that the reading amounts to."""
-    from tcp_headroom.log import writer
-
-    shown, window, state = wording.path(path), reading.wanted.window, reading.scan
-    evidence: list[str] = []
-    lacks: list[Blind] = []
-    since, until = reading.since, state.newest
-    if not (reading.sighted or state.sight):
-        lacks.append(_sightless(shown, reading, local))
-    else:
-        evidence.append(_sight(reading, local))
-    boot = None
-    if local and reading.boots and not reading.reached and (reading.forbidden or not reading.broken):
-        # Its first line is the kernel's first, taken from the ring when the daemon was started.
-        if since is not None and -1 <= since - reading.clock.booted <= STARTED:
-            since = boot = reading.clock.booted
-    if until is not None and until < window.now - proof.FRESH:
-        if local:
-            alive = writer.beside(path, reading.wanted, state.kernel)
-            if alive and alive[0] > until:
-                until = alive[0]
-                evidence.append(f"its daemon still writes {wording.path(alive[1])}")
-            if until < window.now - proof.FRESH and status and writer.holds_open(status):
-                until = window.now
-                evidence.append("its daemon runs and has it open")
-        elif silence:
-            until = window.now if window.now - until <= silence else until
-    until = None if until is None else min(until, window.now)
-    if reading.broken and boot is None and not (since is not None and since <= window.start):
-        lacks.append(Blind(reading.broken))
-    if until is None or until < window.now - proof.FRESH:
-        lacks.append(_quiet(shown, local, until, reading.wanted.name))
-    spans = []
-    if not (since is None or until is None) and (reading.sighted or state.sight) and since <= until:
-        spans = [(since, until)]
-    others = sorted(name for name in state.hosts if name != reading.wanted.name)
-    notes = list(reading.notes)
-    if others:
-        notes.append("hosts seen: " + ", ".join(wording.clean(name, 60) for name in others[:10]))
-    refused = sorted(name for name, accepted in state.hosts.items() if not accepted and not reading.wanted.name)
-    if refused:
-        notes.append("not counted, as of other hosts: " + ", ".join(wording.clean(name, 60) for name in refused[:10]))
-    if state.talkers:
-        notes.append("the same rate limit was used by: " + ", ".join(sorted(state.talkers)))
-    proven = Proof(spans, [], boot, tuple(f"{shown}: {doubt}" for doubt in state.doubts), tuple(lacks), tuple(evidence))
-    sighted = state.sight is not None and state.speaks
-    return View(path, _events(reading), proven, notes, None, sighted, state.kernel if local else None)
-
-
-def _sight(reading: Reading, local: bool) -> str:
-    line = reading.scan.sight
-    if line is None:
-        return "an earlier run of this boot saw that kernel messages of level info are stored"
-    if line.level is None:
-        return "kernel messages are stored; the format has no level, so any of them serves as proof"
-    return "kernel messages of level info are stored"
-
-
-def _sightless(shown: str, reading: Reading, local: bool) -> Blind:
-    if not reading.scan.speaks:
-        of = f" of {wording.clean(reading.wanted.name, 60)}" if reading.wanted.name else ""
-        return Blind(f"{shown} holds no kernel message{of}, so a hit would not show there")
-    if local and reading.scan.kernel is not None and reading.scan.kernel < reading.clock.booted - 1:
-        return Blind(f"{shown} has no kernel message since this host was booted", remedy="check syslog")
-    return Blind(f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog")
-
-
-def _quiet(shown: str, local: bool, until: float | None, name: str) -> Blind:
-    of = f" of {wording.clean(name, 60)}" if name else ""
-    last = f"{shown} has no line{of} with a time"
-    if until is not None:
-        last = f"the last line{of} in {shown} is from {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}"
-    if local:
-        return Blind(f"{last}, and nothing shows that it is still written", remedy="check syslog")
-    remedy = "let that host's syslog write marks (mark), or say with --silence how long it may be quiet"
-    return Blind(last, remedy=remedy)
-
-
-def _events(reading: Reading) -> list[Event]:
-    """Every message once: copies of a file, and two writers that write every message."""
-    return union(*(map(_event, _of_one_writer(found)) for found in reading.found))
-
-
-def _event(found: Found) -> Event:
-    return Event(found.when, found.cause, found.count, f"at/{found.digits}/{found.host}", found.container)
-
-
-def _of_one_writer(found: list[Found]) -> list[Found]:
-    """Without the messages that a second writer has written, too: one of the two knows printk's stamp, the other not."""
-    stamped = [one for one in found if one.printk]
-    if not stamped or len(stamped) == len(found):
-        return found
-    kept = list(stamped)
-    free: dict[tuple[str, str], list[float]] = {}
-    for one in stamped:
-        free.setdefault((one.cause, one.host), []).append(one.when)
-    for one in found:
-        if one.printk:
-            continue
-        times = free.get((one.cause, one.host), [])
-        twin = next((time for time in times if abs(time - one.when) <= TWINS), None)
-        if twin is None:
-            kept.append(one)
-        else:
-            times.remove(twin)
-    return kept

@@ -19,7 +19,8 @@ LEVELS = {
     b"notice": 5, b"info": 6, b"debug": 7,
 }  # fmt: skip
 
-_LEVEL = rb"(?:" + b"|".join(sorted(LEVELS, key=len, reverse=True)) + rb")"
+# The longest first: warning is no warn with something behind it.
+_LEVEL = rb"(?:" + b"|".join(sorted(LEVELS, reverse=True)) + rb")"
 _FACILITY = rb"(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|ntp|security|console|local[0-7])"
 _PRIORITY = rb"(?P<facility>" + _FACILITY + rb")\.(?P<level>" + _LEVEL + rb")"
 # What a daemon puts there: a name, an address, with the source or the relay of syslog-ng. A tag ends in a colon.

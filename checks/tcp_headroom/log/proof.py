@@ -28,12 +28,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tcp_headroom.blind import Blind
-    from tcp_headroom.log.views import Window
 
     Span = tuple[float, float]
 
 FRESH = 300.0
 """A log that is complete up to so many seconds before now needs no further source: daemons write in turns."""
+
+
+class Window:
+    """The lookback window; both edges belong to it."""
+
+    def __init__(self, start: float, now: float) -> None:
+        self.start = start
+        self.now = now
 
 
 class Proof(namedtuple("Proof", "spans firm boot doubts lacks evidence", defaults=[(), None, (), (), ()])):

@@ -115,7 +115,7 @@ def _read(kind: str, found: re.Match[bytes], now: float, uptime_zero: float) -> 
 
 
 def _digits(month: int, day: int, clock: tuple[int, int, int]) -> str:
-    return "%02d%02d%02d%02d%02d" % (month, day, *clock)
+    return "".join(f"{part:02}" for part in (month, day, *clock))
 
 
 def unset(when: float, now: float) -> bool:

@@ -9,6 +9,7 @@ from collections import namedtuple
 
 from tcp_headroom.log import messages
 from tcp_headroom.log.proof import Proof, inside
+from tcp_headroom.log.proof import Window as Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,14 +22,6 @@ SUPPRESSED = "suppressed"
 
 KERNEL_STAMP = "k/"
 """How the key of an event begins that is known by boot and printk stamp, in the ring and in the journal alike."""
-
-
-class Window:
-    """The lookback window; both edges belong to it."""
-
-    def __init__(self, start: float, now: float) -> None:
-        self.start = start
-        self.now = now
 
 
 class Event(namedtuple("Event", "when cause count key container", defaults=[""])):

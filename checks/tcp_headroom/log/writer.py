@@ -10,11 +10,11 @@ import os
 import re
 
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import block_reader, scan
+from tcp_headroom.log import block_reader, samples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tcp_headroom.log.scan import Wanted
+    from tcp_headroom.log.samples import Wanted
 
 BESIDE = (
     "syslog", "messages", "auth.log", "secure", "cron", "cron.log", "daemon.log", "user.log", "maillog", "mail.log",
@@ -65,11 +65,11 @@ def beside(path: str, wanted: Wanted, kernel: float | None) -> tuple[float, str]
                 data = os.pread(file.fileno(), min(size, 1 << 16), max(0, size - (1 << 16)))
         except (OSError, Blind):
             continue
-        found = scan.samples(data, len(data), -1, wanted, 0.0, scan.NEIGHBOURS)
+        found = samples.samples(data, len(data), -1, wanted, 0.0, samples.NEIGHBOURS)
         spoken = [(line.when, line.message) for line in found if line.when is not None and line.message]
         if missing(spoken, kernel, wanted.window.now):
             return None
-        newest = max(scan.trusted([line for line in found if line.message is None], wanted), default=None)
+        newest = max(samples.trusted([line for line in found if line.message is None], wanted), default=None)
         if newest is not None and (best is None or newest > best[0]):
             best = newest, place
     return best

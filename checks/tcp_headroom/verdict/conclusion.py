@@ -156,8 +156,8 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
     remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
     if isinstance(remembered, Blind):
         remembered = log_history.Glance(None, None, str(remembered))
-    known = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
-    seen = reader(lambda: choice.look(asked, now, window, window, known._replace(before_boot=True)).view)
+    told = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
+    seen = reader(lambda: choice.look(asked, now, window, window, told._replace(before_boot=True)).view)
     why = f"no kernel log: {seen.reason}" if isinstance(seen, Blind) else ""
     if reader.over:
         why = str(reader.over)

@@ -215,7 +215,9 @@ class Writer:
         self.gone: set[int] = set()
         self.begin = self.start
         self.old_times = bool(self.cuts) and "zone" not in self.damage and self.chance(0.1, "old modification times")
-        if self.cuts and self.chance(0.15, "missing part"):
+        # A log of the kernel's lines alone is not rotated while it is empty: no date need be there.
+        tells = not (self.dated and "kernel lines only" in self.damage)
+        if self.cuts and tells and self.chance(0.15, "missing part"):
             # Number 0 is the oldest.
             self.gone = {pick.randrange(len(self.cuts))}
         if self.chance(0.2, "trimmed"):

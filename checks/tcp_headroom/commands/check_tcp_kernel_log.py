@@ -68,7 +68,7 @@ def build_parser() -> options.Parser:
     reading.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
     reading.add_argument(
         "--file", metavar="PATH", action="append",
-        help="read this log file and its rotated files; if repeated, only the best of them counts",
+        help="read this log file and its rotated files; may be repeated",
     )  # fmt: skip
     reading.add_argument("--log-host", metavar="NAME", help="in a log of many hosts, count the lines of this one")
     reading.add_argument(

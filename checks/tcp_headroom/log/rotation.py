@@ -118,6 +118,6 @@ def between(path: str, start: float) -> bool:
     """Whether ``path`` was rotated away since ``start`` and no line has made a new one yet."""
     try:
         found = parts(path)
-        return not os.path.lexists(path) and bool(found) and found[0].written >= start
+        return not os.path.lexists(path) and any(part.written >= start for part in found)
     except ValueError:
         return False

@@ -12,6 +12,7 @@ from tcp_headroom.proc.sockstat6 import Unlisted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.blind import Blind
+    from tcp_headroom.limits.raising import Raise
     from tcp_headroom.limits.tcp_mem import TcpMem
 
 LOOKBACK, SECONDS = "1h", 3600
@@ -94,8 +95,8 @@ class Starved(namedtuple("Starved", "value grown minutes known where most", defa
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm bypass unlisted starved",
-        defaults=[None, LOOKBACK, False, False, Unlisted(), None],
+        "orphans limit pages levels under_pressure log counter grants window alarm memory raising bypass unlisted starved",
+        defaults=[None, LOOKBACK, False, None, None, False, Unlisted(), None],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -115,12 +116,26 @@ class Evidence(
     """Length of the window as it was asked for, ``1h``."""
     alarm: bool
     """Whether the check that asks is WARNING or CRITICAL."""
+    memory: int | None
+    """Pages of memory that network buffers can come from; None where that is not known, or not to be judged."""
+    raising: Raise | None
+    """What ``levels`` may be set to; None where the memory is not known."""
     bypass: bool
     """Whether sockets made in this network namespace are not counted in ``pages``."""
     unlisted: Unlisted
     """Sockets that are in no list of this network namespace."""
     starved: Starved | None
     """None where cgroups do not count it."""
+
+    @property
+    def memory_share(self) -> float | None:
+        """Percent of the memory that TCP holds."""
+        return 100 * self.pages / self.memory if self.memory and isinstance(self.pages, int) else None
+
+    @property
+    def below_min(self) -> bool:
+        """Whether usage is so small that the pressure phase, if there was one, has ended."""
+        return isinstance(self.pages, int) and isinstance(self.levels, tuple) and bool(self.pages < self.levels.min)
 
 
 class Past(namedtuple("Past", "window log counter")):

@@ -16,7 +16,7 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
-from tcp_headroom.log import messages, views
+from tcp_headroom.log import messages, proof, views
 from tcp_headroom.memory import abort_growth, failcnt, log_history, state
 from tcp_headroom.proc import beancounters, clock, meminfo, netstat, protocols, sockstat
 from tcp_headroom.verdict import judgement
@@ -172,7 +172,8 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
     remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
     if isinstance(remembered, Blind):
         remembered = log_history.Glance(None, None, str(remembered))
-    seen = reader(lambda: choice.look(asked, now, window, window).view)
+    told = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
+    seen = reader(lambda: choice.look(asked, now, window, window, told._replace(before_boot=True)).view)
     why = f"no kernel log: {seen.reason}" if isinstance(seen, Blind) else ""
     if reader.over:
         why = str(reader.over)
@@ -188,8 +189,10 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
             counts[event.cause] = counts.get(event.cause, 0) + event.count
     gap = why
     if view and not why:
-        share = views.coverage(view, window)
-        if round(share, 1) < 100:
+        share = proof.coverage(view.proof, window)
+        if view.proof.doubts:
+            gap = view.proof.doubts[0]
+        elif round(share, 1) < 100 and not proof.complete(view.proof, window):
             gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],

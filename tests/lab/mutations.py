@@ -107,7 +107,7 @@ MUTATIONS = (
     ),
     Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
-    Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
+    Mutation("limits/review.py", "SAFETY, ONCE = 4, 2", "SAFETY, ONCE = 2, 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
     Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),

@@ -153,7 +153,7 @@ def test_a_traceback_is_for_those_who_ask(run: Run, monkeypatch: pytest.MonkeyPa
     def broken(*_arguments: object) -> None:
         raise ValueError("a|b")
 
-    monkeypatch.setattr("tcp_headroom.proc.sysctl.rto_max_seconds", broken)
+    monkeypatch.setattr("tcp_headroom.proc.sysctl.silence_ms", broken)
     said = "left out, the rest: internal error, ValueError: a?b; please report it with the output of -vvv"
     for option, shown in (("-v", False), ("-vvv", True)):
         output = run("check_tcp_orphans", option)

@@ -248,11 +248,19 @@ def test_integer_takes_what_the_kernel_prints(word: str) -> None:
     assert str(value) == word or word.startswith(("0", "-0"))
 
 
-def test_rto_max(tmp_path: pathlib.Path) -> None:
-    assert sysctl.rto_max_seconds(str(tmp_path)) == 120
+def test_silence(tmp_path: pathlib.Path) -> None:
+    assert sysctl.silence_ms(str(tmp_path)) == 240_000
     (tmp_path / "sys/net/ipv4").mkdir(parents=True)
-    (tmp_path / sysctl.RTO_MAX_MS).write_text("30000\n")
-    assert sysctl.rto_max_seconds(str(tmp_path)) == 30
+    (tmp_path / sysctl.RTO_MAX_MS).write_text("1500\n")
+    assert sysctl.silence_ms(str(tmp_path)) == 3000
+
+
+@pytest.mark.parametrize("text, retries", [(None, 0), ("0\n", 0), ("15\n", 15), ("-1\n", -1), ("x\n", 0)])
+def test_orphan_retries(tmp_path: pathlib.Path, text: str | None, retries: int) -> None:
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    if text:
+        (tmp_path / sysctl.ORPHAN_RETRIES).write_text(text)
+    assert sysctl.orphan_retries(str(tmp_path)) == retries
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import itertools
 import os
 import pathlib
 import re
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import pytest
 from tcp_headroom.proc.sockstat import Sockstat
 from tcp_headroom.sockets import owners, sock_diag
 from workbench.command import ROOT, Run
-from workbench.netlink import Kernel, Losing, Refusing, attribute, done, error, install, memory, message
+from workbench.netlink import Kernel, Losing, Refusing, done, error, install, memory, message, timing
 from workbench.owner_lines import ADDED, told_at_once
 
 
@@ -92,16 +91,60 @@ def test_the_bounds_of_ephemeral_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
-def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcp_headroom.proc.sysctl.rto_max_ms", lambda root: 2000)
-    many = [
-        message(4, 443, 1, timer=timer, attributes=attribute(2, bytes(44) + struct.pack("=I", silent) + bytes(56)))
-        for timer, silent in [(4, 4000), (4, 4001), (4, 9999), (1, 9999)]
-    ]
-    install(monkeypatch, Kernel([*many, done()], [done()]))
-    assert list(owners.of_orphans(4, 5))[1] == (
-        "at least 2 of them are penalised now: the peer takes no data, and none was sent for 4 s; ICMP errors and lost "
-        "routes cannot be seen from here"
+FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING = 4, 5, 9, 11
+RETRANSMITTING, KEEPALIVE, PROBING, NO_TIMER = 1, 2, 4, 0
+
+
+@pytest.mark.parametrize(
+    "state, timer, silent, backoff, retries, release, penalised",
+    [
+        # A FIN without data is retransmitted: the silence began before the close.
+        (FIN_WAIT1, RETRANSMITTING, 4001, 0, 0, "6.1.0", True),
+        (LAST_ACK, RETRANSMITTING, 4001, 7, 0, "6.1.0", True),
+        (CLOSING, RETRANSMITTING, 4001, 7, 0, "6.1.0", True),
+        (FIN_WAIT1, RETRANSMITTING, 4000, 0, 0, "6.1.0", False),
+        # Written into a window that had been closed for long: the first probes ask.
+        (FIN_WAIT1, PROBING, 4001, 0, 0, "6.1.0", True),
+        (FIN_WAIT1, PROBING, 4001, 3, 0, "6.1.0", True),
+        # The wait between probes has reached the longest timeout, 200 ms doubled four times of 2 s: given up unasked.
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "6.1.0", False),
+        (FIN_WAIT1, PROBING, 4001, 4, 4, "6.1.0", False),
+        (FIN_WAIT1, PROBING, 4001, 4, 5, "6.1.0", True),
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "3.10.0-1160.el7", True),
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "4.0.5", False),
+        # Nobody asks.
+        (FIN_WAIT2, KEEPALIVE, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT2, RETRANSMITTING, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT1, KEEPALIVE, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT1, NO_TIMER, 4001, 0, 0, "6.1.0", False),
+    ],
+)
+def test_penalised_for_silence(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    state: int,
+    timer: int,
+    silent: int,
+    backoff: int,
+    retries: int,
+    release: str,
+    penalised: bool,
+) -> None:
+    for name, text in (
+        ("net/ipv4/tcp_rto_max_ms", 2000), ("net/ipv4/tcp_orphan_retries", retries), ("kernel/osrelease", release)
+    ):  # fmt: skip
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text(f"{text}\n")
+    monkeypatch.setattr(owners, "PROC", str(tmp_path))
+    one = message(state, 443, 1, timer=timer, attributes=timing(silent, backoff))
+    install(monkeypatch, Kernel([one, one, done()], [done()]))
+    assert (
+        list(owners.of_orphans(2, 5))[1:]
+        == [
+            "at least 2 of them are penalised now: no data was sent for more than 4 s; ICMP errors and lost routes cannot be "
+            "seen from here"
+        ]
+        * penalised
     )
 
 

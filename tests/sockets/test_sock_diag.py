@@ -19,7 +19,20 @@ from hypothesis import given
 from tcp_headroom.blind import Blind
 from tcp_headroom.sockets import sock_diag
 from workbench.command import FIXTURES
-from workbench.netlink import Kernel, Losing, Refusing, Silent, attribute, done, error, header, install, memory, message
+from workbench.netlink import (
+    Kernel,
+    Losing,
+    Refusing,
+    Silent,
+    attribute,
+    done,
+    error,
+    header,
+    install,
+    memory,
+    message,
+    timing,
+)
 
 ALL = (
     sock_diag.ESTABLISHED, sock_diag.SYN_SENT, sock_diag.FIN_WAIT1, sock_diag.FIN_WAIT2, sock_diag.TIME_WAIT,
@@ -149,13 +162,13 @@ def test_memory(attributes: bytes, charged: tuple[int, int, int] | None) -> None
         assert [sock_diag.charged(entry[6]) if entry[6] else None for entry in entries] == [charged]
 
 
-def test_silence() -> None:
-    info = bytes(44) + struct.pack("=I", 4711) + bytes(100)
-    for length, milliseconds in ((148, 4711), (48, 4711), (47, 0), (0, 0)):
-        attributes = attribute(sock_diag.INFO, info[:length])
+def test_timing() -> None:
+    whole = timing(4711, backoff=9, timeout=1500)[4:]
+    for length, wanted in ((len(whole), (9, 1_500_000, 4711)), (48, (9, 1_500_000, 4711)), (47, (0, 0, 0)), (0, (0, 0, 0))):  # fmt: skip
+        attributes = attribute(sock_diag.INFO, whole[:length])
         for padding in (b"", MINI):
             ((*_rest, found),) = sock_diag.parse(message(4, 1, 2, attributes=attributes) + padding, sock_diag.INFO)[0]
-            assert sock_diag.silence(found) == milliseconds
+            assert sock_diag.timing(found) == wanted
 
 
 def test_silence_of_the_running_kernel() -> None:
@@ -167,9 +180,10 @@ def test_silence_of_the_running_kernel() -> None:
         while True:
             (info,) = (entry[6] for entry in listed(socket.AF_INET, sock_diag.INFO) if entry[2] == key)
             waited = (time.monotonic() - sent) * 1000
-            # In ticks of at most 10 ms each.
-            assert sock_diag.silence(info) <= waited + 20
-            if sock_diag.silence(info) > 200:
+            backoff, timeout, silent = sock_diag.timing(info)
+            # In ticks of at most 10 ms each. What was sent to this host is acknowledged at once.
+            assert silent <= waited + 20 and not backoff and 10_000 <= timeout <= 1_000_000
+            if silent > 200:
                 break
             assert waited < 10_000
 

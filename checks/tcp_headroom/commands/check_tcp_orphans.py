@@ -182,7 +182,7 @@ def line(factor: int) -> str:
 
 def explanation(seen: Orphans) -> Iterator[str]:
     """The further lines of ``-v``."""
-    idle = 2 * sysctl.rto_max_seconds(seen.root)
+    idle = f"{sysctl.silence_ms(seen.root) / 1000:g}"
     concerns = {
         1: "the kernel resets every socket that is closed, and every orphan whose timer ends",
         2: f"the kernel resets an orphan that got an ICMP error, lost its route, or sent no data for {idle} s",

@@ -21,12 +21,12 @@ from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.proc import reading, sysctl
+from tcp_headroom.proc import osrelease, reading, sysctl
 from tcp_headroom.sockets import sock_diag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
     Key = TypeVar("Key", bytes, str, "Service")
@@ -130,12 +130,9 @@ def of_orphans(total: int | None, patience: float) -> Iterator[str]:
     low, high = _ephemeral()
     listening: set[bytes] = set()
     counts: dict[tuple[bytes, bool, int, bytes], int] = {}
-    # A lower bound of the penalised ones: ICMP errors and lost routes (sk_err_soft) are not shown. Only the timer that
-    # probes a closed window (tcp_probe_timer, net/ipv4/tcp_timer.c) finds a socket silent; the other has just sent.
-    idle = 2 * sysctl.rto_max_ms(PROC)
     penalised = 0
     # In the loops over sockets, names that are looked up once show in the time.
-    listen, probing, silence = sock_diag.LISTEN, sock_diag.PROBING, sock_diag.silence
+    listen, silent = sock_diag.LISTEN, _silence_rule()
     for ipv4, sockets in listing.sockets((*ORPHANED, sock_diag.LISTEN), sock_diag.INFO):
         crowded = len(counts) > NETWORKS
         for state, timer, here, there, address, inode, info in sockets:
@@ -146,21 +143,47 @@ def of_orphans(total: int | None, patience: float) -> Iterator[str]:
                 network = b"" if crowded else address[:3] if ipv4 else _network(address)
                 key = (here if local else there, local, state, network)
                 counts[key] = counts.get(key, 0) + 1
-                if timer == probing and silence(info) > idle:
+                if silent(state, timer, info):
                     penalised += 1
     yield from _orphans_by_port(counts)
     seen = sum(counts.values())
     if penalised:
         verb = "is" if penalised == 1 else "are"
         yield (
-            f"at least {penalised} of them {verb} penalised now: the peer takes no data, and no data was sent for "
-            f"{idle / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
+            f"at least {penalised} of them {verb} penalised now: no data was sent for more than "
+            f"{sysctl.silence_ms(PROC) / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
         )
     for trouble in listing.troubles:
         yield f"not shown, owners{' of further orphans' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{total - seen} more" if seen else wording.count(total, "orphan")
         yield f"{more}: in {ELSEWHERE}, or short-lived"
+
+
+def _silence_rule() -> Callable[[int, int, bytes], bool]:
+    """Whether the kernel would penalise an orphan for silence, by its state, timer and ``INFO``.
+
+    It is asked by ``tcp_write_timeout`` and ``tcp_probe_timer`` (net/ipv4/tcp_timer.c) alone, never by the keepalive
+    timer of FIN_WAIT2. Since 4.0 the second gives an orphan up before it asks, once the wait between probes has grown to
+    the longest timeout and as many probes as ``tcp_orphan_retries`` were sent. What has an ICMP error or lost its
+    route (``sk_err_soft``) is not shown, so what the rule finds is a lower bound.
+    """
+    longest, allowed = sysctl.rto_max_ms(PROC), sysctl.silence_ms(PROC)
+    retries = sysctl.orphan_retries(PROC)
+    gives_up = (osrelease.read(PROC) or (4, 0)) >= (4, 0)
+    retransmitting, probing, fin_wait2 = sock_diag.RETRANSMITTING, sock_diag.PROBING, sock_diag.FIN_WAIT2
+    timing = sock_diag.timing
+
+    def silent(state: int, timer: int, info: bytes) -> bool:
+        if timer not in (retransmitting, probing) or state == fin_wait2:
+            return False
+        backoff, timeout, milliseconds = timing(info)
+        if milliseconds <= allowed:
+            return False
+        alive = (timeout << backoff) < 1000 * longest
+        return timer == retransmitting or alive or backoff < retries or not gives_up
+
+    return silent
 
 
 def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Iterator[str]:

@@ -99,33 +99,6 @@ def test_tcp_mem() -> None:
 
 
 @pytest.mark.parametrize(
-    "release, page, size",
-    [
-        ("4.9.0-19-arm64", 65536, 65536),
-        ("4.10.0", 65536, 4096),
-        ("4.18.0-147.el8.ppc64le", 65536, 4096),
-        ("5.19.17-200.fc36.aarch64+64k", 65536, 4096),
-        ("6.0.0", 65536, 65536),
-        ("2.6.32-754.el6.ppc64", 65536, 65536),
-        ("", 65536, 65536),
-        ("5.10.0", 4096, 4096),
-        ("10.2.1", 65536, 65536),
-    ],
-)
-def test_unit_of_mem(release: str, page: int, size: int) -> None:
-    assert tcp_mem.unit(osrelease.version(release), page).size == size
-
-
-def test_unit_of_a_tree(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "sys/kernel").mkdir(parents=True)
-    (tmp_path / "sys/kernel/osrelease").write_text("5.14.0-570.el9.aarch64+64k\n")
-    assert tcp_mem.read_unit(str(tmp_path), 65536) == (4096, "4096 bytes, as Linux 5.14 counts it")
-    (tmp_path / "sys/net/core").mkdir(parents=True)
-    (tmp_path / "sys/net/core/mem_pcpu_rsv").write_text("16\n")
-    assert tcp_mem.read_unit(str(tmp_path), 65536).size == 65536
-
-
-@pytest.mark.parametrize(
     "mem, unit, page, pages",
     [(0, 4096, 65536, 0), (1, 4096, 65536, 1), (16, 4096, 65536, 1), (17, 4096, 65536, 2), (5, 65536, 65536, 5)],
 )

@@ -47,7 +47,7 @@ INODES = 50_000
 """Sockets remembered in order to look for their processes."""
 
 DESCRIPTORS = 1000
-"""Looked at in one process; of more, evenly spread ones stand for all."""
+"""Looked at in one process; of more, as many at random stand for all."""
 
 ORPHANED = {
     sock_diag.FIN_WAIT1: "FIN_WAIT1",
@@ -208,8 +208,11 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def of_memory(total: int | None, patience: float) -> Iterator[str]:
-    """Lines that say who holds TCP memory, within ``patience`` seconds; ``total`` is what the machine has, in bytes."""
+def of_memory(total: int | None, reserve: int, patience: float) -> Iterator[str]:
+    """Lines that say who holds TCP memory, within ``patience`` seconds.
+
+    ``total`` is what the machine has, ``reserve`` what of it the kernel may keep back for each CPU, in bytes.
+    """
     listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
@@ -266,8 +269,16 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
     for trouble in listing.troubles:
         yield f"not shown, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
-        more = f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}"
-        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or short-lived"
+        yield f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}: {_rest(total - seen, reserve)}"
+
+
+def _rest(held: int, reserve: int) -> str:
+    """Where memory may be that no socket in the list holds, the likeliest place first."""
+    places = [f"in {ELSEWHERE}", "in MPTCP (ss -M)"]
+    if reserve:
+        kept = f"in the kernel's reserve, up to {wording.size(reserve)} for each CPU"
+        places.insert(0 if held <= reserve * (os.cpu_count() or 1) else 2, kept)
+    return ", ".join(places) + ", or short-lived"
 
 
 def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
@@ -330,11 +341,11 @@ def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) ->
             holding, held = wanted.pop(int(inode), (None, 0))
             if holding:
                 name = name or ("about " if step > 1 else "") + _name(pid)
-                holding.add(name, held * step)
+                holding.add(name, round(held * step))
     return step > 1
 
 
-def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:
+def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], float]:
     """The descriptors to look at, and for how many each stands.
 
     To list thousands takes the kernel longer than to read the links that are needed.
@@ -347,9 +358,11 @@ def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:
         except (Blind, ValueError):
             size = 0
         if size > DESCRIPTORS:
-            # Odd, as a proxy's descriptors come in pairs.
-            step = -(-size // DESCRIPTORS) | 1
-            return map(str, range(0, size, step)), step
+            import random  # for processes like this alone
+
+            # A program hands out descriptors in patterns: a pair for each connection, one listener in eight. Seeded, so
+            # that two runs that see the same say the same.
+            return map(str, random.Random(int(pid)).sample(range(size), DESCRIPTORS)), size / DESCRIPTORS
     return os.listdir(folder), 1
 
 

@@ -15,7 +15,7 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import tcp_max_orphans, tcp_mem
+from tcp_headroom.limits import mem_unit, tcp_max_orphans, tcp_mem
 from tcp_headroom.log import messages, views
 from tcp_headroom.memory import abort_growth, failcnt, log_history, state
 from tcp_headroom.proc import beancounters, clock, netstat, protocols, sockstat
@@ -111,15 +111,14 @@ def gather(
     reader = _Reader(stop)
     now = clock.read(root)
     usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
-    page = tcp_mem.page_size()
+    borders = reader(lambda: tcp_mem.read(root)) if levels is None else levels
+    pressed = reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure
     found = Evidence(
         orphans=_of(usage, lambda read: read.orphans) if orphans is None else orphans,
         limit=reader(lambda: tcp_max_orphans.read(root)) if limit is None else limit,
-        pages=_of(usage, lambda read: tcp_mem.pages(read.mem, tcp_mem.read_unit(root, page).size, page))
-        if pages is None
-        else pages,
-        levels=reader(lambda: tcp_mem.read(root)) if levels is None else levels,
-        under_pressure=reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure,
+        pages=_of(usage, lambda read: _pages(root, read.mem, borders, pressed)) if pages is None else pages,
+        levels=borders,
+        under_pressure=pressed,
         grants=reader(lambda: _grants(root, state_dir, now)),
         log=Log(),
         counter=Counter(),
@@ -132,7 +131,18 @@ def gather(
 
 def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
     assert usage is not None
-    return usage if isinstance(usage, Blind) else part(usage)
+    try:
+        return usage if isinstance(usage, Blind) else part(usage)
+    except Blind as reason:
+        return reason
+
+
+def _pages(root: str, mem: int, levels: TcpMem | Blind, pressure: bool | Blind) -> int:
+    page = tcp_mem.page_size()
+    known = None if isinstance(levels, Blind) else levels
+    flag = None if isinstance(pressure, Blind) else pressure
+    units = mem_unit.believable(mem_unit.candidates(root, page), mem, page, known, flag)
+    return mem_unit.agreed(units, mem, page, known)
 
 
 def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tuple[Log, Counter]:

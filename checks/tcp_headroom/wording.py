@@ -33,8 +33,8 @@ def clean(text: str, limit: int = MAX_LINE) -> str:
 
 
 def path(name: str) -> str:
-    """A path as it is printed: cleaned, and one word, so that ``shortened`` finds it."""
-    return clean(name).replace(" ", "?")
+    """A path, or the name of a source, as it is printed: a path is one word, so that ``shortened`` finds it."""
+    return clean(name).replace(" ", "?") if "/" in name else clean(name)
 
 
 def shortened(text: str) -> str:

@@ -69,20 +69,20 @@ class TestWhatBoots:
     @pytest.mark.parametrize(
         "files, reason",
         [
-            ({}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
-            ({"sbin/sysctl": ""}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
-            ({"sbin/init": "-> gone"}, "nothing in the tree given sets sysctls at boot: it has no /sbin/init; REMEDY"),
-            ({"sbin/init": ""}, "nothing shows what sets sysctls at boot: there is no sysctl command; REMEDY"),
+            ({}, "the root given has no /sbin/init; REMEDY"),
+            ({"sbin/sysctl": ""}, "the root given has no /sbin/init; REMEDY"),
+            ({"sbin/init": "-> gone"}, "the root given has no /sbin/init; REMEDY"),
+            ({"sbin/init": ""}, "there is no sysctl command; REMEDY"),
             (
                 {"sbin/init": "-> init"},
-                "cannot tell what sets sysctls at boot: /sbin/init: Too many levels of symbolic links",
+                "cannot read /sbin/init: Too many levels of symbolic links",
             ),
         ],
     )
     def test_nothing_boots_it(self, files: Mapping[str, str], reason: str, tmp_path: pathlib.Path) -> None:
         with pytest.raises(Blind) as error:
             sysctl_files.read(str(plant(tmp_path, files)))
-        assert str(error.value) == reason.replace("REMEDY", "give the root of the host with --sysctl-root")
+        assert str(error.value) == reason.replace("REMEDY", "give the root of the host with --sysctl-root DIR")
 
     @pytest.fixture
     def running(self, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
@@ -105,8 +105,8 @@ class TestWhatBoots:
         with pytest.raises(Blind) as error:
             read(running)
         assert str(error.value) == (
-            f"this is a container ({marker} exists), and its files do not boot the machine; "
-            "give the root of the host with --sysctl-root"
+            f"this is a container ({marker} exists), whose files do not boot the machine; "
+            "give the root of the host with --sysctl-root DIR"
         )
 
     @pytest.mark.parametrize("marker", init_system.CONTAINER)
@@ -120,15 +120,12 @@ class TestWhatBoots:
         with pytest.raises(Blind) as error:
             read(running)
         assert str(error.value) == (
-            "nothing shows what sets sysctls at boot: the first process is tini?, which is no init known here; "
-            "give the root of the host with --sysctl-root"
+            "the first process is tini?, which is no known init; give the root of the host with --sysctl-root DIR"
         )
 
     def test_the_first_process_cannot_be_seen(self, running: pathlib.Path) -> None:
         (running.parent / "proc/1/comm").unlink()
-        with pytest.raises(
-            Blind, match="^nothing shows what sets sysctls at boot: .*/proc/1/comm does not exist; give"
-        ):
+        with pytest.raises(Blind, match="^.*/proc/1/comm does not exist; give"):
             read(running)
 
     def test_this_machine(self) -> None:
@@ -136,7 +133,7 @@ class TestWhatBoots:
         try:
             assert sysctl_files.read().boots in (SYSTEMD, PROCPS, BUSYBOX)
         except Blind as error:
-            assert "give the root of the host with --sysctl-root" in str(error)
+            assert "give the root of the host with --sysctl-root DIR" in str(error)
 
     @pytest.mark.parametrize("root, reason", [("gone", "No such file or directory"), ("a\0b", "not a valid path")])
     def test_no_root(self, root: str, reason: str) -> None:
@@ -147,10 +144,10 @@ class TestWhatBoots:
 
 NOTES: list[tuple[str, str, Mapping[str, str], list[str]]] = [
     ("of no concern", SYSTEMD, {f"{D}/a.conf": f"{MEM}x = 1\nkernel.x = {MEM}\n{MEM[:-1]} 7\n"}, []),
-    ("no assignment", SYSTEMD, {f"{D}/a.conf": f"\n{MEM}: 1 2 3\n"}, [f"{D}/a.conf line 2 names {MEM}, but systemd takes nothing from it"]),
-    ("a command", PROCPS, {CONF: f"sysctl -w {MEM}='1 2 3'\n"}, [f"{CONF} line 1 names {MEM}, but procps takes nothing from it"]),
-    ("a path", PROCPS, {CONF: f"/proc/sys/{MEM.replace('.', '/')} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but procps takes nothing from it"]),
-    ("no dash", BUSYBOX, {CONF: f"-{MEM} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but busybox takes nothing from it"]),
+    ("no assignment", SYSTEMD, {f"{D}/a.conf": f"\n{MEM}: 1 2 3\n"}, [f"{D}/a.conf line 2 names {MEM}, but systemd ignores the line"]),
+    ("a command", PROCPS, {CONF: f"sysctl -w {MEM}='1 2 3'\n"}, [f"{CONF} line 1 names {MEM}, but procps ignores the line"]),
+    ("a path", PROCPS, {CONF: f"/proc/sys/{MEM.replace('.', '/')} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but procps ignores the line"]),
+    ("no dash", BUSYBOX, {CONF: f"-{MEM} = 1 2 3\n"}, [f"{CONF} line 1 names {MEM}, but busybox ignores the line"]),
     ("a comment", SYSTEMD, {f"{D}/a.conf": f"#{MEM} = 1 2 3\n"}, []),
     ("not read by systemd", SYSTEMD, {CONF: f"\n\n{MEM} = 1 2 3\n"}, [f"{CONF} line 3 sets {MEM}, but that file is not read by systemd"]),
     ("linked, so read", SYSTEMD, {CONF: f"{MEM} = 1 2 3\n", f"{D}/99.conf": "-> ../sysctl.conf"}, []),
@@ -186,7 +183,7 @@ def test_a_masked_unit(tree: pathlib.Path) -> None:
 @pytest.mark.parametrize("name", ["/run/credentials/@system/sysctl.extra", "/etc/credstore/sysctl.extra"])
 def test_a_credential(name: str, tree: pathlib.Path) -> None:
     plant(tree, {name: f"{MEM}=7\n"})
-    doubt = f"{name} exists, a credential that systemd applies after all files; it is not read here"
+    doubt = f"{name} exists, which systemd applies after all files; this check does not read it"
     assert read(tree).blind == [doubt]
 
 
@@ -228,12 +225,12 @@ class TestCommandLine:
         plant(tree, {f"{D}/a.conf": f"{MEM}=1\n"})
         found = read(tree)
         assert sorted(said(found)) == [f"{ORPHANS} = 8 ({cmdline}:0)", f"{MEM} = 1 ({D}/a.conf:1)"]
-        assert found.notes == [f"{cmdline} sets {MEM}, but {D}/a.conf does so later"]
+        assert found.notes == [f"{cmdline} sets {MEM}, but {D}/a.conf sets it later"]
 
     def test_it_matters_only_where_no_file_speaks(self, tree: pathlib.Path) -> None:
         cmdline = tree.parent / "proc/cmdline"
         cmdline.unlink()
-        assert read(tree).blind == [f"{cmdline} does not exist, and it may set what no file sets"]
+        assert read(tree).blind == [f"{cmdline} does not exist; it may set what no file sets"]
         plant(tree, {f"{D}/a.conf": f"{MEM}=1\n{ORPHANS}=2\n"})
         assert read(tree).blind == []
 

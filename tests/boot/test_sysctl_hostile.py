@@ -175,7 +175,7 @@ def test_a_way_that_cannot_be_gone(closed: tuple[pathlib.Path, str], nobody: Non
         os.seteuid(65534)
     with pytest.raises(Blind) as error:
         read(tree)
-    assert str(error.value) == "cannot tell what sets sysctls at boot: /run/systemd/system: Permission denied"
+    assert str(error.value) == "cannot read /run/systemd/system: Permission denied"
 
 
 def test_a_doubt_that_later_files_settle(tree: pathlib.Path) -> None:
@@ -270,7 +270,7 @@ class TestBounds:
         begun = time.monotonic()
         found = read(tree)
         assert time.monotonic() - begun < 5
-        assert found.blind == ["the active profile of tuned is made of too many, and only 100 were looked at"]
+        assert found.blind == ["the active profile of tuned includes too many others, and only 100 were read"]
 
     def test_a_long_profile_of_tuned(self, tree: pathlib.Path) -> None:
         text = "#" * tuned.LIMIT
@@ -286,7 +286,7 @@ class TestBounds:
         found = read(tree)
         path = f"{D}/a???[2J" + "x" * 76 + "..."
         assert answers(found) == {MEM: f"1 {path}:1"}
-        assert found.notes == [f"{path} line 2 names {ORPHANS}, but systemd takes nothing from it"]
+        assert found.notes == [f"{path} line 2 names {ORPHANS}, but systemd ignores the line"]
 
 
 @pytest.mark.parametrize("count, last", [(20, "20"), (21, "and 1 more of this kind"), (25, "and 5 more of this kind")])

@@ -21,8 +21,8 @@ def test_healthy(host: Host) -> None:
     host.peak(40)
     assert host.check() == (
         0,
-        "TCP LIMITS OK - tcp_max_orphans 131072, 100.0 % of the kernel default; tcp_mem max 2.2 GiB, 100.0 % of the "
-        "kernel default; peak 40 orphans, 2026-03-25 12:05; a reboot changes neither | drift=0;;;0 "
+        "TCP LIMITS OK - tcp_max_orphans 131072 (100.0 % of the default), tcp_mem max 2.2 GiB (100.0 % of the default). "
+        "Peak 40 orphans on 2026-03-25 12:05. Both limits survive a reboot | drift=0;;;0 "
         "mem_limit_pct=100%;50:;10:;0 orphans_limit_pct=100%;50:;10:;0 orphans_peak=40;;;0 orphans_recommended=131072;;;0\n",
     )
 
@@ -30,9 +30,9 @@ def test_healthy(host: Host) -> None:
 def test_healthy_explained(host: Host) -> None:
     host.peak(40)
     assert host.check("-v").lines[1:-1] == [
-        "net.ipv4.tcp_max_orphans: the kernel sets 131072 by itself (half the entries of its hash table)",
-        "net.ipv4.tcp_mem: the kernel sets about 294912 393216 589824 by itself (memory 24.0 GiB, by meminfo)",
-        "worst case: 131072 orphans of 64 KiB each, 8.0 GiB; all of TCP 2.2 GiB; the memory is 24.0 GiB",
+        "net.ipv4.tcp_max_orphans: the kernel's default is 131072 (half the entries of its hash table)",
+        "net.ipv4.tcp_mem: the kernel's default is about 294912 393216 589824 (memory 24.0 GiB, by meminfo)",
+        "worst case: 8.0 GiB for 131072 orphans of 64 KiB; 2.2 GiB for all of TCP; the machine has 24.0 GiB",
     ]
 
 
@@ -49,9 +49,7 @@ class TestFarBelowTheDefault:
         assert output.code == code
         if code:
             assert (
-                "; tcp_max_orphans is far below what the kernel sets by itself, 131072. "
-                "Next: set net.ipv4.tcp_max_orphans to 131072 (sysctl -w), and write that into "
-                "/etc/sysctl.d/90-tcp-headroom.conf; -v has the commands |"
+                f" - tcp_max_orphans far below the default: {limit}, {100 * limit / 131072:.1f} % of 131072. Next: set tcp_max_orphans to 131072 (see -v). tcp_mem max 2.2 GiB (100.0"
             ) in output.text
             assert output.perfdata["orphans_recommended"] == "131072;;;0"
 
@@ -63,16 +61,16 @@ class TestFarBelowTheDefault:
         host.put("sys/net/ipv4/tcp_max_orphans", f"{limit}\n")
         output = host.check()
         assert output.code == code
-        assert ("far below what the kernel sets by itself, about 131072" in output.text) == bool(code)
+        assert ("% of about 131072. Next: " in output.text) == bool(code)
 
     @pytest.mark.parametrize("share, code", [(1.0, 0), (0.51, 0), (0.49, 1), (0.101, 1), (0.099, 2), (0.001, 2)])
     def test_mem(self, host: Host, share: float, code: int) -> None:
         host.levels(*(int(level * share) for level in levels(24 * GIB)))
         output = host.check()
         assert output.code == code
-        assert ("the maximum of tcp_mem is far below what the kernel sets by itself, about 2.2 GiB" in output.text) == (
-            code > 0
-        )
+        assert (
+            "tcp_mem far below the default: max " in output.text and "% of about 2.2 GiB. Next: " in output.text
+        ) == (code > 0)
 
     def test_the_model_case(self, host: Host) -> None:
         """64 MiB for the TCP of a machine with 32 GiB, its table being of the boot."""
@@ -80,18 +78,16 @@ class TestFarBelowTheDefault:
         host.put("meminfo", f"MemTotal: {32 * GIB >> 10} kB\n")
         assert host.check() == (
             2,
-            "TCP LIMITS CRITICAL - tcp_max_orphans 65536, 50.0 % of the kernel default; tcp_mem max 64.0 MiB, 2.1 % of "
-            "the kernel default; a reboot changes 2 settings; the maximum of tcp_mem is far below what the "
-            "kernel sets by itself, about 3.0 GiB. Next: set net.ipv4.tcp_mem to 393216 524288 786432 (sysctl -w), and write that "
-            "into /etc/sysctl.d/90-tcp-headroom.conf; -v has the commands | drift=2;;;0 "
+            "TCP LIMITS CRITICAL - tcp_mem far below the default: max 64.0 MiB, 2.1 % of about 3.0 GiB. Next: set tcp_mem to 393216 524288 786432 (see -v). tcp_max_orphans 65536 (50.0 % "
+            "of the default). A reboot changes 2 settings | drift=2;;;0 "
             "mem_limit_pct=2.0833%;50:;10:;0 orphans_limit_pct=50%;50:;10:;0 orphans_recommended=65536;;;0\n",
         )
-        assert host.check("-v").lines[4:-1] == [
-            "net.ipv4.tcp_max_orphans = 65536 is in no file: a reboot sets 131072, the kernel default",
-            "net.ipv4.tcp_mem = 8192 12288 16384 is in no file: a reboot sets 393216 524288 786432, the kernel default",
+        assert host.check("-v").lines[5:-1] == [
+            "net.ipv4.tcp_max_orphans = 65536 is in no file: a reboot sets the kernel's default, 131072",
+            "net.ipv4.tcp_mem = 8192 12288 16384 is in no file: a reboot sets the kernel's default, 393216 524288 786432",
             'now: sysctl -w net.ipv4.tcp_mem="393216 524288 786432"',
             "for good, in /etc/sysctl.d/90-tcp-headroom.conf: net.ipv4.tcp_mem = 393216 524288 786432",
-            f"left out, orphans_peak: check_tcp_orphans --procfs {host.proc} has kept none in {host.state}",
+            f"not shown, orphans_peak: check_tcp_orphans --procfs {host.proc} has kept none in {host.state}",
         ]
 
     @pytest.mark.parametrize(
@@ -163,28 +159,28 @@ class TestFaults:
         host.peak(1)
         output = host.check()
         assert output.code == 2 and "times the peak" not in output.text
-        assert "; with a limit below 1 the kernel resets every orphan. Next: set net.ipv4.tcp_max_orphans to 131072 " in output.text  # fmt: skip
+        assert f" - every orphan is reset: tcp_max_orphans is {limit}. Next: set tcp_max_orphans to 131072 " in output.text  # fmt: skip
         assert "far below" not in output.text
 
     def test_no_memory(self, host: Host) -> None:
         host.levels(0, 0, 0)
         output = host.check()
         assert output.code == 2
-        assert "; tcp_mem has the maximum 0, so the kernel refuses all TCP memory. Next: set net.ipv4.tcp_mem to 294912 393216 589824 (sysctl -w), and write that into" in output.text  # fmt: skip
+        assert " - all TCP memory is refused: the maximum of tcp_mem is 0. Next: set tcp_mem to 294912 393216 589824 (see -v)" in output.text  # fmt: skip
         assert "far below" not in output.text
 
     def test_out_of_order(self, host: Host) -> None:
         host.levels(294912, 3932160, 589824)
         output = host.check()
         assert output.code == 1
-        assert "; tcp_mem is out of order: pressure 3932160 is above max 589824, so the kernel skips the pressure phase and goes straight to resets. Next: set net.ipv4.tcp_mem to 294912 393216 589824 (sysctl -w), and write that into" in output.text  # fmt: skip
+        assert " - tcp_mem not in rising order: 294912 3932160 589824. Next: set tcp_mem to 294912 393216 589824 (see -v)" in output.text  # fmt: skip
 
     def test_the_worst_comes_first(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "0\n")
         host.levels(294912, 3932160, 589824)
         text = host.text()
-        assert text.index("with a limit below 1") < text.index("tcp_mem is out of order")
-        assert "Next: set net.ipv4.tcp_max_orphans to 131072 " in text
+        assert text.index("every orphan is reset") < text.index("tcp_mem not in rising order")
+        assert "Next: set tcp_max_orphans to 131072 " in text
         lines = host.check("-v").lines
         assert "now: sysctl -w net.ipv4.tcp_max_orphans=131072" in lines
         assert 'now: sysctl -w net.ipv4.tcp_mem="294912 393216 589824"' in lines
@@ -201,17 +197,20 @@ class TestPeak:
         assert output.perfdata["orphans_peak"] == f"{orphans};;;0"
         if code:
             assert (
-                "; peak 32769 orphans, 2026-03-25 12:05; a reboot changes neither; the limit should be 4 times the peak, "
-                "at least. Next: set net.ipv4.tcp_max_orphans to 262144 (sysctl -w), and write that into "
+                " - tcp_max_orphans below 4 times the peak: 131072, peak 32769. Next: set tcp_max_orphans to 262144 (see -v). tcp_max_orphans 131072 "
             ) in output.text
 
     def test_a_recommendation_beyond_the_memory_says_so(self, host: Host) -> None:
         host.peak(100000)
-        assert host.text().endswith(
-            "Next: set net.ipv4.tcp_max_orphans to 524288 (sysctl -w), and write that into "
-            "/etc/sysctl.d/90-tcp-headroom.conf; -v has the commands; so many could pin 32.0 GiB, more than the memory of 24.0 GiB, so find first "
-            "who makes them: check_tcp_orphans -v"
+        assert (
+            ". Next: run check_tcp_orphans -v first, as 524288 orphans can fill the memory; then set tcp_max_orphans to 524288 (see -v)"
+        ) in host.text()
+        caution, command, *_others = host.check("-v").lines[-4:]
+        assert caution == (
+            "caution: 524288 orphans can hold 32.0 GiB, more than the memory of 24.0 GiB. First find the service that makes "
+            "them: check_tcp_orphans -v"
         )
+        assert command == "now: sysctl -w net.ipv4.tcp_max_orphans=524288"
 
     def test_the_larger_reason_counts(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
@@ -234,12 +233,12 @@ class TestPeak:
         host.state.chmod(0o777)
         output = host.check("-v")
         assert output.code == 0
-        assert f"left out, orphans_peak: nothing is remembered between runs: {host.state} can be written by others; take that right away with chmod go-w" in output.lines  # fmt: skip
+        assert f"not shown, orphans_peak: nothing is remembered between runs: {host.state} can be written by others; remove that right: chmod go-w" in output.lines  # fmt: skip
 
     def test_what_check_tcp_orphans_has_seen(self, host: Host) -> None:
         host.put("net/sockstat", "TCP: inuse 1 orphan 50000 tw 0 alloc 1 mem 1\n")
         host.run("check_tcp_orphans", "--procfs", host.proc, "--state-dir", host.state)
-        assert "peak 50000 orphans, 2026-03-25 15:05" in host.text()
+        assert "times the peak: 131072, peak 50000. Next: " in host.text()
 
 
 WORDS = st.lists(st.one_of(st.integers(-(2**63), 2**64).map(str), st.text(max_size=3)), max_size=4)

@@ -22,9 +22,26 @@ GAUGES = pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem
 PERFDATA = re.compile(r"[a-z0-9_]+=-?[0-9]+(\.[0-9]+)?(%|B|c)?(;-?[0-9.]*){0,4}")
 
 
+NUMBER = re.compile(r"[0-9]")
+
+
+def assert_grammar(line: str) -> None:
+    """State, reason and number where a phone shows them, the next step where a list does, and no more than that holds."""
+    text = line.partition(" | ")[0]
+    assert len(text) <= 250, text
+    start = re.match(r"TCP (?:ORPHANS|MEM|LIMITS|KERNEL LOG) (OK|WARNING|CRITICAL|UNKNOWN) - (?=.)", text)
+    assert start, text
+    if start[1] != "UNKNOWN":
+        assert NUMBER.search(text[start.end() : 80]), text
+    if start[1] != "OK":
+        assert 0 <= text.find(". Next: ") < 160 - 2, text
+    assert not [word for word in text.split() if "/" in word and len(word) > 40 + len("()")], text
+
+
 def assert_line(output: Output) -> None:
-    """One line that fits NRPE's protocol 2, with perfdata that every server reads."""
+    """One line that fits NRPE's protocol 2, with perfdata that every server reads, and in the grammar of all lines."""
     assert len(output.lines) == 1
+    assert_grammar(output.lines[0])
     assert len(output.text.rstrip("\n").encode()) <= 1023
     for word in output.text.partition("| ")[2].split():
         assert PERFDATA.fullmatch(word), word
@@ -64,7 +81,7 @@ def test_version(run: Run, command: str, option: str) -> None:
     ],
 )
 def test_usage_error(run: Run, command: str, arguments: list[str], reason: str) -> None:
-    assert run(command, *arguments) == (3, f"{command} UNKNOWN - {reason}; see {command} --help\n")
+    assert run(command, *arguments) == (3, f"{command} UNKNOWN - {reason}. Next: see {command} --help\n")
 
 
 @EVERY
@@ -86,7 +103,7 @@ def test_overrides_below_one_are_usage_errors(run: Run, option: str, bad: tuple[
 def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     output = run(command, "--procfs", tmp_path / ("x" * 200 + "|"))
     assert output.code == 3
-    assert "... does not exist" in output.text
+    assert "... does not exist. Next: check --procfs, and the rights of this user" in output.text
     assert_line(output)
 
 
@@ -124,7 +141,7 @@ def test_spoilt_file(run: Run, command: str, tmp_path: pathlib.Path, spoilt: str
     if not needed:
         enriching = spoilt == "net/netstat" or (spoilt, command) == ("net/protocols", "check_tcp_mem")
         assert (output.perfdata == healthy.perfdata) == (not enriching)
-        assert ("left out" in run(command, "--procfs", tree, "-v").text) == enriching
+        assert ("not shown" in run(command, "--procfs", tree, "-v").text) == enriching
     else:
         assert output.perfdata, "what was read is still reported"
 
@@ -192,7 +209,10 @@ def test_internal_error(run: Run, monkeypatch: pytest.MonkeyPatch, verbose: str,
     monkeypatch.setattr("tcp_headroom.proc.sockstat.read", broken)
     output = run("check_tcp_mem", verbose)
     assert output.code == 3
-    line = "TCP MEM UNKNOWN - internal error, RuntimeError: oh ??no; please report it with the output of -vvv"
+    line = (
+        "TCP MEM UNKNOWN - internal error, RuntimeError: oh ??no. Next: send the output of -vvv to whoever maintains this "
+        "plugin on this host"
+    )
     assert output.lines[0] == line
     assert ("Traceback" in output.text) == traceback
     assert (len(output.lines) == 1) == (not traceback)
@@ -206,7 +226,7 @@ def test_time_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcp_headroom.proc.sockstat.read", endless)
     output = run("check_tcp_orphans", "-t", "1")
     assert output == (
-        3, "TCP ORPHANS UNKNOWN - gave up after 1s; allow more time with -t, or look at the load of this host\n"
+        3, "TCP ORPHANS UNKNOWN - gave up after 1s. Next: allow more time with -t, or look at the load of this host\n"
     )  # fmt: skip
 
 
@@ -238,4 +258,6 @@ def test_a_level_has_one_meaning() -> None:
 
 
 def test_paths_leave_room_for_the_reason() -> None:
-    assert len(wording.path("/" + "x" * 4096)) == 100
+    name = "/" + "x y" * 4096
+    assert len(wording.path(name)) == wording.MAX_LINE and " " not in wording.path(name)
+    assert len(wording.shortened(wording.path(name))) == wording.MAX_PATH

@@ -33,9 +33,9 @@ class TestCoverage:
         self.wrapped(host, 1799)
         output = host.check_ring(state=False)
         assert output.code == 3
-        assert text(output).endswith(
-            "which shows 50.0 % of that time; that is less than the 50 % of --min-coverage; shorten --lookback, or let the "
-            "check read a log that reaches further back"
+        assert text(output) == (
+            "TCP KERNEL LOG UNKNOWN - only 50.0 % of the last 1h seen, 50 % needed. Next: shorten --lookback, or let the check "
+            "read a log that goes back further. No message about TCP memory or orphans in the last 1h"
         )
         assert host.check_ring("--min-coverage", "49%", state=False).code == 0
         assert host.check_ring("--min-coverage", "100", "--lookback", "1799s", state=False).code == 0

@@ -89,14 +89,14 @@ AT_REST = "0 orphans, 0.0 % of the limit 131072; TCP holds 309 pages, 0.1 % of t
 
 def test_nothing_wrong(host: Host) -> None:
     assert host.agreed() == (
-        f"Verdict: nothing wrong - no shortage now, and none logged in the last 1h: {AT_REST}. Next: nothing to do"
+        f"Verdict: nothing wrong - no shortage now, and none in the log of the last 1h: {AT_REST}. Next: nothing to do"
     )
 
 
 def test_a_hit_in_the_log(host: Host) -> None:
     host.say(ORPHAN, ORPHAN)
     host.sleep(3600)
-    assert "in the last 1h the log shows at least 2 resets (cause: 2 orphans); by now" in host.agreed()
+    assert "in the last 1h the log shows at least 2 resets (cause: 2 orphans); now there are few" in host.agreed()
     host.sleep(1)
     assert host.agreed().startswith("Verdict: nothing wrong - ")
 
@@ -106,7 +106,7 @@ def test_growth_of_the_counter_is_remembered(host: Host) -> None:
     assert host.agreed().startswith("Verdict: nothing wrong - ")
     host.sleep(600)
     host.count(12)
-    shown = "the counter of this network namespace shows 7 resets within 10 min; by now"
+    shown = "the counter of this network namespace shows 7 resets within 10 min; now there are few"
     for command in GAUGES:
         # The sample of now is compared with the one remembered, and not kept.
         assert shown in host.run(command, "-v").verdict
@@ -120,7 +120,7 @@ def test_hits_that_the_ring_has_lost_are_remembered(host: Host) -> None:
     host.run("check_tcp_kernel_log")
     host.sleep(600)
     host.wrap()
-    assert "in the last 1h the log shows at least 1 reset (cause: 1 memory); by now" in host.agreed()
+    assert "in the last 1h the log shows at least 1 reset (cause: 1 memory); now there are few" in host.agreed()
 
 
 def test_the_window_ends_where_it_begins() -> None:
@@ -157,7 +157,7 @@ def test_the_usage_checks_write_nothing(host: Host) -> None:
 def test_a_ring_that_shows_a_part(host: Host) -> None:
     host.wrap()
     host.sleep(900)
-    assert "because /dev/kmsg shows 25.0 % of that time. Next" in host.run("check_tcp_orphans", "-v").verdict
+    assert ": /dev/kmsg shows 25.0 % of that time. Next" in host.run("check_tcp_orphans", "-v").verdict
 
 
 @pytest.mark.parametrize("share, said", [(75.0, "x shows 75.0 % of that time"), (99.94, "x shows 99.9 % of that time"), (99.96, "")])  # fmt: skip
@@ -171,10 +171,10 @@ def test_a_log_that_shows_a_part(share: float, said: str) -> None:
     [
         # Watched from the very beginning of the window on, and not.
         (1000.0, True, 1000.0, evidence.Counter(9, 4, 2)),
-        (1000.5, True, 1000.0, evidence.Counter(9, 4, 2, "when TCPAbortOnMemory rose to 9 is not known before the last 8 min")),
+        (1000.5, True, 1000.0, evidence.Counter(9, 4, 2, "it is not known when TCPAbortOnMemory rose to 9 before the last 8 min")),
         # The boot within the window explains the counter of its own machine only.
         (1000.5, True, 0.0, evidence.Counter(9, 9, 25)),
-        (1000.5, False, 0.0, evidence.Counter(9, 4, 2, "when TCPAbortOnMemory rose to 9 is not known before the last 8 min")),
+        (1000.5, False, 0.0, evidence.Counter(9, 4, 2, "it is not known when TCPAbortOnMemory rose to 9 before the last 8 min")),
     ],
 )  # fmt: skip
 def test_growth_of_the_counter(since: float, own: bool, start: float, expected: evidence.Counter) -> None:
@@ -189,38 +189,40 @@ def test_an_alarm_of_strict_thresholds(host: Host, command: str, option: str, co
     """The verdict does not contradict the state."""
     output = host.run(command, "-v", option, "1:")
     assert (output.code, output.case) == (code, judgement.NOTHING)
-    assert ". Next: the alarm is that of -w or -c alone, which are stricter than the kernel" in output.verdict
+    assert (
+        ". Next: check -w and -c: they are stricter than the kernel, and only they raise this alarm" in output.verdict
+    )
     assert output.verdict.startswith(host.run(command, "-v").verdict.removesuffix("nothing to do"))
 
 
 def test_without_a_log(host: Host) -> None:
     host.readable = False
     assert host.agreed() == (
-        f"Verdict: no shortage now - {AT_REST}; in this network namespace nothing was reset in the last 1h; cannot say "
-        "about others (containers), because the kernel log is not readable: cannot open /dev/kmsg: Operation not "
-        "permitted; ask for a group. Next: run check_tcp_kernel_log -v on that host, as a user who can read its kernel log, "
-        "with time enough (-t), and every few minutes, as it remembers what a log loses"
+        f"Verdict: no shortage now, earlier not known - {AT_REST}; no reset in this network namespace in the last 1h; others "
+        "(containers) are not known: no kernel log: cannot open /dev/kmsg: Operation not permitted; ask for a group. Next: "
+        "run check_tcp_kernel_log -v on that host, every few minutes, as a user who can read its kernel log, and with enough "
+        "time (-t)"
     )
     host.count(4)
-    assert " shows 4 resets within 1 min; by now" in host.agreed()
+    assert " shows 4 resets within 1 min; now there are few" in host.agreed()
 
 
 def test_a_counter_without_a_history(host: Host) -> None:
     host.readable = False
     host.count(4)
     assert (
-        "; cannot say about the last 1h, because the kernel log is not readable: cannot open /dev/kmsg: Operation not "
-        "permitted; ask for a group, and when TCPAbortOnMemory rose to 4 is not known. Next"
+        "; the last 1h is not fully known: no kernel log: cannot open /dev/kmsg: Operation not permitted; ask for a group; "
+        "it is not known when TCPAbortOnMemory rose to 4. Next"
     ) in host.agreed()
     host.sleep(1200)
-    assert "rose to 4 is not known before the last 20 min. Next" in host.agreed()
+    assert "rose to 4 before the last 20 min. Next" in host.agreed()
 
 
 def test_a_boot_within_the_hour(host: Host) -> None:
     host.readable = False
     host.uptime = 600
     host.count(7)
-    assert " shows 7 resets within 10 min; by now" in host.agreed()
+    assert " shows 7 resets within 10 min; now there are few" in host.agreed()
 
 
 def test_a_state_that_cannot_be_read(host: Host) -> None:
@@ -229,7 +231,7 @@ def test_a_state_that_cannot_be_read(host: Host) -> None:
     folder = pathlib.Path(state.directory(None))
     folder.mkdir(mode=0o700)
     (folder / state.FILE).write_text('{"format": 99}')
-    assert "is not known: nothing is remembered between runs: " in host.run("check_tcp_mem", "-v").verdict
+    assert "rose to 7: nothing is remembered between runs: " in host.run("check_tcp_mem", "-v").verdict
 
 
 def test_a_user_without_a_home(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,13 +258,13 @@ def test_openvz(host: Host) -> None:
 
 def test_openvz_seen_for_the_first_time(host: Host) -> None:
     host.refuse(3)
-    assert host.agreed().startswith("Verdict: no shortage now - ")
-    assert "at some time since it started more was refused: tcpsndbuf of container 101 3 times" in host.agreed()
+    assert host.agreed().startswith("Verdict: no shortage now, earlier not known - ")
+    assert "refused at an unknown time since its start: tcpsndbuf of container 101 3 times" in host.agreed()
 
 
 def test_openvz_without_rights(host: Host) -> None:
     (host.tree / beancounters.FILE).mkdir()
-    assert "because the limits of this container are unknown: " in host.agreed()
+    assert ": the limits of this container are not known: " in host.agreed()
 
 
 @pytest.mark.parametrize("command", GAUGES)
@@ -286,9 +288,9 @@ def test_time_out(host: Host, monkeypatch: pytest.MonkeyPatch, command: str, slo
     assert 0.9 < time.monotonic() - began < 3
     assert output.code == quick.code
     assert output.perfdata == quick.perfdata
-    assert output.lines[:-2] == quick.lines[:-2]
+    assert (output.lines[0], output.lines[2:]) == (quick.lines[0], quick.lines[2:])
     assert output.case == judgement.NO_SHORTAGE
-    assert ", because the check gave up after 1s. Next" in output.verdict
+    assert ": the check gave up after 1s. Next" in output.verdict
 
 
 def test_time_out_where_a_gauge_is_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,9 +303,7 @@ def test_time_out_where_a_gauge_is_read(host: Host, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(protocols, "read", endless)
     output = host.run("check_tcp_orphans", "-v", "-t", "1")
     assert output.code == 0
-    assert output.verdict.startswith(
-        "Verdict: cannot say - because the check gave up after 1s, and TCP holds 309 pages"
-    )
+    assert output.verdict.startswith("Verdict: not known - the check gave up after 1s; TCP holds 309 pages")
 
 
 def test_time_out_of_the_log_check(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,10 +318,10 @@ def test_time_out_of_the_log_check(host: Host, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sockstat, "read", unwanted)
     output = host.run("check_tcp_kernel_log", "-v", "-t", "1")
     assert output.code == 3
-    assert output.lines[0].startswith("TCP KERNEL LOG UNKNOWN - gave up after 1s while reading the kernel log; allow")
-    assert output.verdict.startswith(
-        "Verdict: cannot say - because the check gave up after 1s while reading the kernel log."
+    assert output.lines[0].startswith(
+        "TCP KERNEL LOG UNKNOWN - gave up after 1s while reading the kernel log. Next: allow"
     )
+    assert output.verdict.startswith("Verdict: not known - the check gave up after 1s while reading the kernel log.")
 
 
 @pytest.mark.parametrize("command", WITH_VERDICT)
@@ -334,7 +334,7 @@ def test_internal_error(host: Host, monkeypatch: pytest.MonkeyPatch, command: st
     monkeypatch.setattr(judgement, "judge", broken)
     output = host.run(command, "-v")
     assert (output.code, output.perfdata) == (plain.code, plain.perfdata)
-    expected = "Verdict: cannot say - because of an internal error, RuntimeError: oh ??no; please report it. Next: run "
+    expected = "Verdict: not known - internal error, RuntimeError: oh ??no. Next: run "
     assert output.verdict.startswith(expected)
 
 
@@ -344,9 +344,7 @@ def test_a_log_of_another_host(host: Host, tmp_path: pathlib.Path) -> None:
     capture = tmp_path / "kmsg"
     capture.write_bytes(b"".join(host.lines))
     os.utime(capture, (host.now, host.now))
-    apart = (
-        "Verdict: cannot say - because the gauges at hand may be those of another host than this log; but in the last "
-    )
+    apart = "Verdict: not known - this log may be from another host than the numbers in /proc; but in the last "
     host.count(5)
     for options in (["--kmsg", str(capture)], ["--procfs", str(host.tree)]):
         output = host.run("check_tcp_kernel_log", "-v", "--lookback", "2h", *options)

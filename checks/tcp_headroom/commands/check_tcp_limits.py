@@ -91,7 +91,7 @@ class Limits(plugin.Host):
                     self.unseen.append(Blind("the defaults of this old kernel are not all known"))
             peak, settings = self.read_peak(), self.read_settings()
         self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
-        self.findings = findings(self.review)
+        self.findings = findings(self.review, sure=not self.doubt)
         self.steps.update(next_steps(self.review))
 
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
@@ -172,8 +172,11 @@ class Judged(nagiosplugin.Context):
         return nagiosplugin.Result(state, text, metric)
 
 
-def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
-    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step."""
+def findings(review: Review, sure: bool) -> dict[str, tuple[ServiceState, str]]:
+    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step.
+
+    ``sure``: whether all was read that a reboot reads.
+    """
     found = {}
     for name, fault in (
         ("limit", None if review.limit is None else tcp_max_orphans.fault(review.limit)),
@@ -197,7 +200,7 @@ def findings(review: Review) -> dict[str, tuple[ServiceState, str]]:
         found["peak"] = (nagiosplugin.Warn, text)
     for one in review.drifts:
         if one.setting:
-            found[f"drift {one.name}"] = (nagiosplugin.Warn, drifted(one))
+            found[f"drift {one.name}"] = (nagiosplugin.Warn, drifted(one, "changes" if sure else "may change"))
     return found
 
 
@@ -209,12 +212,12 @@ def off(name: str, value: str, share: float | None, default: str) -> str:
     return f"{name} {'far ' if share < 50 else ''}below the default: {figure}"
 
 
-def drifted(one: drift.Drift) -> str:
+def drifted(one: drift.Drift, verb: str) -> str:
     """What a line in a file would change."""
     assert one.setting
     line = where(one.setting)
     why = f"the kernel refuses {line}" if one.refused else line
-    return f"a reboot changes {short(one.name)}: {listed(one.running)} to {listed(one.boot)} ({why})"
+    return f"a reboot {verb} {short(one.name)}: {listed(one.running)} to {listed(one.boot)} ({why})"
 
 
 def short(name: str) -> str:
@@ -239,9 +242,9 @@ def rest(seen: Limits) -> Iterator[str]:
         yield f"Peak {wording.count(review.peak.orphans, 'orphan')} on {day}"
     if review.settings is not None and not seen.unseen:
         count = len(review.drifts)
-        if count:
+        if count and not any(name.startswith("drift") for name in seen.findings):
             yield f"A reboot changes {wording.count(count, 'setting')}"
-        elif not review.uncertain:
+        elif not count and not review.uncertain:
             yield "Both limits survive a reboot"
 
 

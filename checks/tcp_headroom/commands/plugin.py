@@ -34,7 +34,7 @@ ROOM = 250
 BEFORE_NEXT = 158
 """Within so many bytes comes what is wrong."""
 
-LOOK = "check the rights of this user, and --procfs"
+LOOK = "check --procfs, and the rights of this user"
 """The step where a reason has no remedy of its own."""
 
 REPORT = "send the output of -vvv to whoever maintains this plugin on this host"

@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 PLACES = ("/etc/sysctl.d/90-tcp-headroom.conf", "/etc/sysctl.d/zz-tcp-headroom.conf")
 """Where the line belongs for a setting that no file of the administrator's has: the first that comes late enough."""
 
-FOR_GOOD = "now and for the next boot (-v: commands)"
-
 
 def next_steps(review: Review) -> dict[str, str]:
     """The step for each of ``findings``."""
     steps = {}
     for name, values in review.advice.items():
-        step = f"set {name} to {listed(values)}, {FOR_GOOD}"
+        step = f"set {name.rpartition('.')[2]} to {listed(values)} (see -v)"
         if name == MAX_ORPHANS and too_much(review, values[0]):
             step = f"run check_tcp_orphans -v first, as {values[0]} orphans can fill the memory; then {step}"
         steps.update(
@@ -40,12 +38,11 @@ def next_steps(review: Review) -> dict[str, str]:
     for name in ("off_limit", "off_levels"):
         steps.setdefault(name, "change the setting, or the range")
     for one in undecided(review):
-        steps[f"drift {one.name}"] = (
-            f"set {one.name.rpartition('.')[2]} to {listed(one.boot)} now, or write {listed(one.running)} into that file "
-            "(-v: commands)"
-            if review.sound(one.name, one.boot)
-            else f"write {one.name} = {listed(one.running)} into that file (-v: commands)"
-        )
+        assert one.setting
+        file = "that file" if place(review, one.name) == where(one.setting) else "a file of /etc/sysctl.d"
+        keep = f"write {one.name.rpartition('.')[2]} = {listed(one.running)} into {file} (see -v)"
+        now = f"set it to {listed(one.boot)} now, or " if review.sound(one.name, one.boot) else ""
+        steps[f"drift {one.name}"] = now + keep
     return steps
 
 

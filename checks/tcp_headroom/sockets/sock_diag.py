@@ -125,18 +125,19 @@ def dump(
         _REQUEST.size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, _SEQUENCE, 0,
         family, _socket.IPPROTO_TCP, 1 << (attribute - 1) if attribute else 0, sum(1 << state for state in states),
     )  # fmt: skip
+    kernel = None
     try:
         kernel = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
-        try:
-            kernel.settimeout(_left(deadline))
-            kernel.sendto(request, (0, 0))
-            yield from _answers(kernel, attribute, deadline)
-        finally:
-            kernel.close()
+        kernel.settimeout(_left(deadline))
+        kernel.sendto(request, (0, 0))
+        yield from _answers(kernel, attribute, deadline)
     except _socket.timeout:
         raise _gave_up() from None
     except OSError as error:
         raise _refused(error.errno or 0) from None
+    finally:
+        if kernel:
+            kernel.close()
 
 
 def _answers(kernel: _socket.socket, attribute: int, deadline: float) -> Generator[Iterable[Socket], None, None]:

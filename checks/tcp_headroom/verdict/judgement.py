@@ -176,7 +176,7 @@ def _unseen(found: Evidence) -> Verdict | None:
         hidden = _hidden(found)
         return Verdict(
             HIDDEN,
-            f"{' and '.join(hidden)} cannot be seen from here: this is a container (a child network namespace), or "
+            f"{' and '.join(hidden) or 'something'} cannot be seen from here: this is a container (a child network namespace), or "
             f"/proc/sys is hidden{known}{happened}",
             f"run the checks on the host, or give them its limits: {', '.join(hidden.values())}",
         )

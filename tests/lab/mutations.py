@@ -30,7 +30,10 @@ class Mutation(NamedTuple):
 MUTATIONS = (
     # The shift of the penalty, and the strictness of the comparison.
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"
+        "limits/tcp_max_orphans.py",
+        "(limit >> shift) - orphans",
+        "(limit >> (shift + 1)) - orphans",
+        "idle-then-closed",
     ),
     Mutation(
         "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"
@@ -88,5 +91,7 @@ MUTATIONS = (
     Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
     # Whose they are.
-    Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
+    Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "timer == retransmitting", "window-long-closed"),
 )

@@ -102,6 +102,7 @@ class Memory(plugin.Host):
         """Whether it depends on the unit what the state is."""
         self.mem: int | None = None
         self.pressure: bool | None = None
+        self.steps = dict(NEXT_STEPS)
         self.contexts: tuple[nagiosplugin.Context, ...] = ()
         """What judges the metrics."""
 
@@ -131,6 +132,7 @@ class Memory(plugin.Host):
         if self.levels is None:
             self.levels = self.needed(lambda: tcp_mem.read(self.root))
         yield from self.enrichment()
+        yield from self.refused()
         if self.mem is not None and len(self.units) > 1:
             self.units = mem_unit.believable(self.units, self.mem, self.page, self.levels, self.pressure)
             self.ambiguous = len(set(map(self.state, self.units))) > 1
@@ -162,6 +164,21 @@ class Memory(plugin.Host):
         states = [judges[metric.context].evaluate(metric, self).state for metric in metrics if metric.context in judges]
         self.units = units
         return max(state.code for state in states if state)
+
+    def refused(self) -> Iterator[nagiosplugin.Metric]:
+        """What OpenVZ refuses."""
+        if not self.openvz:
+            return
+        from tcp_headroom.commands import openvz
+
+        found = openvz.findings(openvz.read(self), openvz.BUFFERS)
+        if found:
+            # An alarm of its own, beside which it is no matter what a container cannot see.
+            self.left_out += map(str, self.unseen)
+            self.unseen.clear()
+        self.steps.update(openvz.NEXT_STEPS)
+        for name, sentence in found.items():
+            yield from plugin.fault(name, (False, sentence))
 
     def enrichment(self) -> Generator[nagiosplugin.Metric, None, None]:
         """The pressure flag and the counters; each may be absent on some kernel or tree."""
@@ -271,7 +288,11 @@ def explanation(seen: Memory) -> Iterator[str]:
                 seen.levels.pressure,
                 "above it TCP slows down: windows stop growing, queues are made smaller",
             ),
-            ("max", seen.levels.max, "above it memory is refused, data is dropped, orphans with unsent data are reset"),
+            (
+                "max",
+                seen.levels.max,
+                "above it memory is refused, data is dropped, and orphans that hold data are reset",
+            ),
         )
         for name, level, meaning in meanings:
             place = (
@@ -332,7 +353,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             functools.partial(figure, seen),
             functools.partial(rest, seen),
             functools.partial(explanation, seen),
-            NEXT_STEPS,
+            seen.steps,
             functools.partial(conclusion, seen),
         ),
         seen,

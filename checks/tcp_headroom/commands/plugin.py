@@ -9,6 +9,7 @@ output), a traceback is for ``-vvv`` only.
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 
@@ -52,6 +53,11 @@ class Host(nagiosplugin.Resource):
         """Perfdata or lines that could not be read, and why."""
         self.counters: dict[str, int] = {}
         """TcpExt counters by perfdata label."""
+
+    @property
+    def openvz(self) -> bool:
+        """Whether this is a host of OpenVZ; elsewhere nothing more is imported for it."""
+        return os.path.lexists(os.path.join(self.root, "user_beancounters"))
 
     @property
     def lookup_seconds(self) -> float:

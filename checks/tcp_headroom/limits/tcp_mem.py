@@ -2,7 +2,8 @@
 
 Levels are in pages of PAGE_SIZE (``__sk_mem_raise_allocated``, net/core/sock.c):
 above pressure the kernel enters the pressure phase, which it leaves below min;
-above max it refuses memory and resets orphans that still hold unsent data. The
+above max it refuses memory and resets orphans that hold data, unsent or not yet acknowledged,
+and more of it than ``SOCK_MIN_SNDBUF``, a few KiB (``tcp_out_of_memory``, include/net/tcp.h). The
 values are not validated; any order is accepted. The unit of usage is a question of its
 own, see ``mem_unit``.
 """

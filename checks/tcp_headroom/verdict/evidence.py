@@ -74,8 +74,8 @@ class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm",
-        defaults=[None, LOOKBACK, False],
+        "orphans limit pages levels under_pressure log counter grants window alarm own",
+        defaults=[None, LOOKBACK, False, False],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -95,6 +95,8 @@ class Evidence(
     """Length of the window as it was asked for, ``1h``."""
     alarm: bool
     """Whether the check that asks is WARNING or CRITICAL."""
+    own: bool
+    """Whether the orphans are those of one container of OpenVZ, which tcp_max_orphans is compared with unshifted."""
 
 
 class Past(namedtuple("Past", "window log counter")):

@@ -284,7 +284,7 @@ class TestBounds:
         name = os.fsdecode(b"a|\xff\x1b[2J" + b"x" * 200 + b".conf")
         (tree / D[1:] / name).write_text(f"{MEM}=1\n{ORPHANS} 7\n")
         found = read(tree)
-        path = f"{D}/a???[2J" + "x" * 76 + "..."
+        path = f"{D}/a???[2J" + "x" * 176 + "..."
         assert answers(found) == {MEM: f"1 {path}:1"}
         assert found.notes == [f"{path} line 2 names {ORPHANS}, but systemd ignores the line"]
 

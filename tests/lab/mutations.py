@@ -55,7 +55,7 @@ MUTATIONS = (
         "log/messages.py", 'r"TCP: too many orphaned", ORPHANS', 'r"TCP: too many orphaned", MEMORY', "limit-passed"
     ),
     Mutation("log/messages.py", 'r"TCP: out of mem", MEMORY', 'r"TCP: out of mem", ORPHANS', "memory"),
-    Mutation("log/views.py", "(SUPPRESSED, swallowed)", "(SUPPRESSED, 1)", "limit-passed"),
+    Mutation("log/views.py", "(SUPPRESSED, suppressed)", "(SUPPRESSED, 1)", "limit-passed"),
     Mutation("log/kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
     # The window, its coverage, the memory between runs, the counter.
     Mutation(

@@ -318,7 +318,7 @@ class TestBounded:
         elif kind != "missing":
             path = pathlib.Path("/dev", kind)
         code, text = self.check(option, str(path), seconds=5)
-        assert code == 3 and text.startswith("TCP KERNEL LOG UNKNOWN - cannot see the kernel log: "), text
+        assert code == 3 and text.startswith("TCP KERNEL LOG UNKNOWN - no kernel log: "), text
 
     def test_link_to_a_file_is_followed(self, tmp_path: pathlib.Path) -> None:
         """And the rotated files are those beside the file, not beside the link."""

@@ -46,7 +46,7 @@ class TestContent:
         seen.file.write_bytes(self.DAMAGED[name])
         output = check(seen, run)
         assert hits(output) == 1
-        assert f"the state in {seen.state}"[:60] in output.text and "was damaged and is begun anew" in output.text
+        assert f"the state in {seen.state}"[:60] in output.text and "was damaged; it is written new" in output.text
         seen.write()
         output = check(seen, run)
         assert hits(output) == 1
@@ -102,7 +102,7 @@ class TestContent:
     def test_newer_format(self, seen: Host, run: Run) -> None:
         newer = b'{"format": 2,\n "logs": "something else"}\n'
         seen.file.write_bytes(newer)
-        forgets(seen, run, "was written by a later version of this suite, format 2; it is left alone")
+        forgets(seen, run, "was written by a later version of this suite, format 2, and is not changed")
         assert seen.file.read_bytes() == newer
         assert os.listdir(seen.state) == ["state.json"]
 

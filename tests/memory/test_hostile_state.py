@@ -111,19 +111,19 @@ class TestHostile:
         seen.state.rename(tmp_path / "elsewhere")
         before = (tmp_path / "elsewhere/state.json").read_bytes()
         seen.state.symlink_to(tmp_path / "elsewhere")
-        forgets(seen, run, "not a directory of its own")
+        forgets(seen, run, "is a link or a file, not a directory")
         assert (tmp_path / "elsewhere/state.json").read_bytes() == before
 
     def test_link_to_nothing_for_the_directory(self, seen: Host, run: Run, tmp_path: pathlib.Path) -> None:
         shutil.rmtree(seen.state)
         seen.state.symlink_to(tmp_path / "nowhere")
-        forgets(seen, run, "not a directory of its own")
+        forgets(seen, run, "is a link or a file, not a directory")
         assert not (tmp_path / "nowhere").exists()
 
     def test_file_for_the_directory(self, seen: Host, run: Run) -> None:
         shutil.rmtree(seen.state)
         seen.state.write_text("")
-        forgets(seen, run, "not a directory of its own")
+        forgets(seen, run, "is a link or a file, not a directory")
 
     def test_link_for_the_file(self, seen: Host, run: Run, target: pathlib.Path) -> None:
         seen.file.unlink()

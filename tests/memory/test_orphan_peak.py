@@ -65,7 +65,7 @@ def test_one_peak_a_day(host: Host, at: object) -> None:
     at(NOON + DAY)  # type: ignore[operator]
     host.check(3)
     assert host.peaks == {"2026-03-25": [40, NOON], "2026-03-26": [3, NOON + DAY]}
-    assert "\nThe peak of 14 days: 40 orphans, 24 h ago\n" in host.check(2, "-v").text
+    assert "\nPeak of 14 days: 40 orphans, 24 h ago\n" in host.check(2, "-v").text
     assert "\nThe peak of 1 day: 3 orphans, now\n" in host.check(2, "-v", "--peak-days", "1").text
 
 
@@ -125,7 +125,7 @@ def test_a_clock_that_ran_ahead_leaves_no_peak(host: Host, at: object) -> None:
     at(NOON)  # type: ignore[operator]
     host.check(5)
     assert host.counts == [5]
-    assert "\nThe peak of 14 days: 5 orphans, now\n" in host.check(5, "-v").text
+    assert "\nPeak of 14 days: 5 orphans, now\n" in host.check(5, "-v").text
 
 
 def test_trees_are_kept_apart(host: Host) -> None:
@@ -157,7 +157,7 @@ def test_a_section_that_makes_no_sense(host: Host, section: object) -> None:
     today = time.strftime("%Y-%m-%d")
     text = json.dumps({"format": 1, orphan_peak.SECTION: section})
     host.file.write_text(text.replace('"T"', json.dumps(str(host.tree))).replace('"D"', f'"{today}"'))
-    assert "\nThe peak of 14 days: 7 orphans, now\n" in host.check(7, "-v").text
+    assert "\nPeak of 14 days: 7 orphans, now\n" in host.check(7, "-v").text
     assert host.counts == [7]
 
 
@@ -169,7 +169,7 @@ class TestWithoutAState:
         assert host.check(40) == whole
         verbose = host.check(40, "-v").lines
         assert verbose[0] == whole.text.partition(" |")[0]
-        line = next(line for line in verbose if line.startswith("left out, the peak: "))
+        line = next(line for line in verbose if line.startswith("not shown, the peak: "))
         assert reason in line
 
     def test_none_wanted(self, host: Host) -> None:
@@ -186,12 +186,12 @@ class TestWithoutAState:
 
     def test_a_link(self, host: Host, tmp_path: pathlib.Path) -> None:
         host.folder.symlink_to(tmp_path)
-        self.same(host, f"{host.folder} is not a directory of its own, but a link or a file")
+        self.same(host, f"{host.folder} is a link or a file, not a directory")
 
     def test_of_a_later_version(self, host: Host) -> None:
         host.check(0)
         host.file.write_text('{"format": 99}')
-        self.same(host, "was written by a later version of this suite, format 99; it is left alone")
+        self.same(host, "was written by a later version of this suite, format 99, and is not changed")
 
     def test_held_by_another_run(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         assert orphan_peak.PATIENCE <= 1, "the check itself gives up after 8 seconds"
@@ -200,13 +200,13 @@ class TestWithoutAState:
         folder = os.open(host.folder, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
-            self.same(host, "another run holds the state")
+            self.same(host, "another run has locked the state")
         finally:
             os.close(folder)
         host.check(40)
         assert host.counts == [40]
 
-    def test_damaged_is_begun_anew(self, host: Host) -> None:
+    def test_damaged_is_written_new(self, host: Host) -> None:
         host.check(0)
         host.file.write_bytes(b"\0" * 100)
         host.check(40)
@@ -235,7 +235,7 @@ def test_the_file_of_the_first_version(host: Host, at: object) -> None:
     earlier.write_text(json.dumps({**json.loads(host.file.read_text()), "logs": {"x": 1}}))
     earlier.chmod(0o600)
     host.file.unlink()
-    assert "\nThe peak of 14 days: 40 orphans" in host.check(30, "-v").text
+    assert "\nPeak of 14 days: 40 orphans" in host.check(30, "-v").text
     assert not host.file.exists()
     at(NOON + DAY)  # type: ignore[operator]
     host.check(50)

@@ -136,7 +136,7 @@ class TestTogether:
         finally:
             os.close(holder)
         assert hits(output) == 1
-        assert "nothing is remembered between runs: another run holds the state" in output.text
+        assert "nothing is remembered between runs: another run has locked the state" in output.text
         assert seen.file.read_bytes() == before
         assert hits(check(seen, run)) == 2
 

@@ -235,7 +235,7 @@ def test_processes_of_others(
     assert list(owners.of_memory(1_638_400, 1 << 20, 5)) == [
         HELD_LINES[0].replace("shop?[9] 1000.0 KiB, orphans 87.9 KiB", "process 10 390.6 KiB, orphans 87.9 KiB"),
         *HELD_LINES[1:],
-        "left out, processes: 1 cannot be looked into by this user; root or CAP_SYS_PTRACE would see them",
+        "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can",
         MORE_MEMORY,
     ]
 
@@ -253,7 +253,7 @@ def test_a_process_of_the_same_user_with_more_rights(monkeypatch: pytest.MonkeyP
     install(monkeypatch, Kernel([HELD[1] + HELD[5], done()], [done()]))
     *ports, why = owners.of_memory(None, 0, 5)
     assert [line.partition("; held by ")[2] for line in ports] == ["", "process 10 24.4 KiB"]
-    assert why == "left out, processes: 1 cannot be looked into by this user; root or CAP_SYS_PTRACE would see them"
+    assert why == "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can"
 
 
 class _Os:
@@ -270,7 +270,7 @@ def test_processes_cannot_be_listed(monkeypatch: pytest.MonkeyPatch, proc: pathl
     monkeypatch.setattr(owners, "PROC", "/nonexistent/proc")
     install(monkeypatch, Kernel([HELD[1], done()], [done()]))
     assert list(owners.of_memory(None, 0, 5))[1:] == [
-        "left out, processes: cannot list /nonexistent/proc: No such file or directory"
+        "not shown, processes: cannot list /nonexistent/proc: No such file or directory"
     ]
 
 
@@ -284,8 +284,8 @@ def test_no_time_for_processes(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Pa
 
     monkeypatch.setattr("tcp_headroom.sockets.owners.os.listdir", slow)
     seen = list(owners.of_memory(None, 0, 0.2))
-    assert [line.partition(": ")[0] for line in seen] == ["port 443", "port 55555", "connections to port 5432", "left out, processes"]  # fmt: skip
-    assert seen[-1] == "left out, processes: gave up, as the time for it was over; allow more with -t"
+    assert [line.partition(": ")[0] for line in seen] == ["port 443", "port 55555", "connections to port 5432", "not shown, processes"]  # fmt: skip
+    assert seen[-1] == "not shown, processes: the time was too short; allow more with -t"
     assert "[9]" not in seen[0]
 
 
@@ -394,7 +394,7 @@ def test_processes_that_are_not_there(
     assert (
         list(owners.of_memory(None, 0, 5))[1:]
         == [
-            "left out, processes: nobody was found who holds 2 of 3 sockets: hidden (hidepid, another PID namespace), the "
+            "not shown, processes: no process found for 2 of 3 sockets: hidden (hidepid, another PID namespace), held by the "
             "kernel itself, or closed since"
         ]
         * said
@@ -408,7 +408,7 @@ def test_the_five_largest_are_named(monkeypatch: pytest.MonkeyPatch, proc: pathl
     lines = list(owners.of_memory(28 * 1024, 0, 5))
     assert [line.partition(",")[0] for line in lines[:5]] == [f"port {port}: {port}.0 KiB" for port in (7, 6, 5, 4, 3)]
     assert lines[5] == "2 more ports: 3.0 KiB, 10.7 %"
-    assert lines[6].startswith("left out, processes: nobody was found who holds 5 of 5 sockets")
+    assert lines[6].startswith("not shown, processes: no process found for 5 of 5 sockets")
     assert len(lines) == 7
 
 
@@ -418,7 +418,7 @@ def test_inodes_are_bounded(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path)
     assert [line.partition("; held by ")[2] for line in owners.of_memory(None, 0, 5)] == ["shop?[9] 1000.0 KiB", ""]
 
 
-GAVE_UP = "sock_diag: gave up, as the time for it was over; allow more with -t"
+GAVE_UP = "sock_diag: the time was too short; allow more with -t"
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -438,7 +438,7 @@ def test_nothing_can_be_seen(
     """One line says why; the rest of the result is as it was."""
     totals(monkeypatch, 2)
     install(monkeypatch, kernel)
-    assert told(run, command) == [f"left out, owners: {reason}"]
+    assert told(run, command) == [f"not shown, owners: {reason}"]
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -451,7 +451,9 @@ def test_a_dump_without_end(run: Run, monkeypatch: pytest.MonkeyPatch, command: 
     seen = told_at_once(run, command, "-t", "2")
     assert 0.5 <= time.monotonic() - begin < 1.9
     assert re.match(r"port 443: (\d+ orphans|\d.* [KM]iB), ", seen[0])
-    assert seen[1:] == [f"left out, owners of further {command.rpartition('_')[2].replace('mem', 'memory')}: {GAVE_UP}"]
+    assert seen[1:] == [
+        f"not shown, owners of further {command.rpartition('_')[2].replace('mem', 'memory')}: {GAVE_UP}"
+    ]
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -464,8 +466,8 @@ def test_the_time_of_the_check_runs_out(run: Run, monkeypatch: pytest.MonkeyPatc
     totals(monkeypatch, 2)
     monkeypatch.setattr(sock_diag, "dump", slow)
     (line, verdict) = told(run, command)
-    assert line == "left out, the rest: the check gave up after 1s; allow more time with -t"
-    assert verdict.startswith("Verdict: cannot say - because the check gave up after 1s; ")
+    assert line == "not shown, the rest: the check gave up after 1s; allow more time with -t"
+    assert verdict.startswith("Verdict: not known - the check gave up after 1s; ")
 
 
 @pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])

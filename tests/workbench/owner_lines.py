@@ -6,7 +6,7 @@ import re
 
 from workbench.command import Run
 
-ADDED = re.compile(r"(\d+ more )?ports?\b|connections|at least|left out, (owners|processes)")
+ADDED = re.compile(r"(\d+ more )?ports?\b|connections|at least|not shown, (owners|processes)")
 """The lines that owners add."""
 
 

@@ -208,7 +208,7 @@ def off(name: str, value: str, share: float | None, default: str) -> str:
     """The sentence on a value whose share of the default is not in the ranges."""
     figure = f"{value}, {wording.percent(share or 0)} of {default}"
     if share is None or share >= 100:
-        return f"{name} outside the range of -w or -c: {figure}"
+        return f"{name} outside -w or -c: {figure}"
     return f"{name} {'far ' if share < 50 else ''}below the default: {figure}"
 
 

@@ -34,7 +34,7 @@ def next_steps(review: Review) -> dict[str, str]:
         )
     steps.setdefault("levels", "set net.ipv4.tcp_mem to three rising page counts")
     steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
-    steps.setdefault("peak", "find who makes them: check_tcp_orphans -v")
+    steps.setdefault("peak", "find the service that makes them: check_tcp_orphans -v")
     for name in ("off_limit", "off_levels"):
         steps.setdefault(name, "change the setting, or the range")
     for one in undecided(review):

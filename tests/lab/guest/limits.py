@@ -72,11 +72,11 @@ def limits() -> None:
     """The limits against what this kernel has set by itself: too low, absurd, out of order, changed by a reboot."""
     options = _plant()
     orphans, levels = _defaults()
-    said = checks.limits("--no-state", "--no-drift").expect(OK, f"tcp_max_orphans {orphans}, 100.0 % of the kernel")
+    said = checks.limits("--no-state", "--no-drift").expect(OK, f"tcp_max_orphans {orphans} (100.0 % of the default)")
     _expect_share(said.expect_data(orphans_limit_pct=100, orphans_recommended=orphans), levels)
-    exact = "half the entries of its hash table" if _tells_size() else "about, by the memory"
+    exact = "half the entries of its hash table" if _tells_size() else "about, from the memory"
     checks.limits("-v", *options).expect(
-        OK, f"the kernel sets {orphans} by itself ({exact})", "a reboot changes neither"
+        OK, f"the kernel's default is {orphans} ({exact})", "Both limits survive a reboot"
     )
     _too_few_orphans(orphans)
     _too_little_memory(levels)
@@ -92,7 +92,7 @@ def _too_few_orphans(orphans: int) -> None:
         said.expect_data(orphans_limit_pct=round(100 * limit / orphans, 4))
         said.expect_data(orphans_recommended=limit if state == OK else orphans)
     kernel.limit(0)
-    checks.limits("--no-state", "--no-drift").expect(CRITICAL, f"set net.ipv4.tcp_max_orphans to {orphans} (sysctl -w)")
+    checks.limits("--no-state", "--no-drift").expect(CRITICAL, f"set tcp_max_orphans to {orphans} (see -v)")
     checks.verdict(checks.CONFIGURATION, "tcp_max_orphans is 0", commands=checks.BY_LOG)
     kernel.limit(orphans)
 
@@ -102,10 +102,12 @@ def _too_little_memory(levels: list[int]) -> None:
     # So small a guest has less than 16 MiB then: that is absurd, whatever its memory.
     for high, state in ((usual // 2 - 1, WARNING), (usual // 10 + 1, WARNING), (usual // 10 - 1, CRITICAL)):
         kernel.levels(high // 2, high * 3 // 4, high)
-        checks.limits("--no-state", "--no-drift").expect(state, "tcp_mem is far below")
+        checks.limits("--no-state", "--no-drift").expect(state, "tcp_mem far below")
     kernel.levels(levels[0], levels[2] + 1, levels[2])
-    said = checks.limits("--no-state", "--no-drift").expect(WARNING, "tcp_mem is out of order").expect_not("far below")
-    expect("set net.ipv4.tcp_mem to " in said.text, f"no remedy: {said.text}")
+    said = (
+        checks.limits("--no-state", "--no-drift").expect(WARNING, "tcp_mem not in rising order").expect_not("far below")
+    )
+    expect("set tcp_mem to " in said.text, f"no remedy: {said.text}")
     kernel.levels(0, 0, 0)
     checks.limits("--no-state", "--no-drift").expect(CRITICAL)
     kernel.levels(levels[0], levels[1], levels[2])
@@ -114,16 +116,16 @@ def _too_little_memory(levels: list[int]) -> None:
 def _after_a_reboot(orphans: int, levels: list[int], options: tuple[str, ...]) -> None:
     """A file that differs from what runs, one way and the other; each of both ways out ends it."""
     kernel.limit(2 * orphans)
-    checks.limits(*options).expect(OK, "a reboot changes 1 setting").expect_data(drift=1)
+    checks.limits(*options).expect(OK, "A reboot changes 1 setting").expect_data(drift=1)
     (HOST / FILE).write_text(f"# lab\nnet.ipv4.tcp_max_orphans = {2 * orphans}\n")
-    checks.limits(*options).expect(OK, "a reboot changes neither").expect_data(drift=0)
+    checks.limits(*options).expect(OK, "Both limits survive a reboot").expect_data(drift=0)
     kernel.limit(orphans)
     line = f"a reboot sets tcp_max_orphans {2 * orphans} (/{FILE} line 2)"
     checks.limits(*options).expect(WARNING, line).expect_data(drift=1)
     (HOST / FILE).write_text(f"net.ipv4.tcp_max_orphans = {orphans}\nnet.ipv4.tcp_mem = 1 2 {levels[2]}\n")
-    checks.limits(*options).expect(WARNING, f"a reboot sets tcp_mem 1 2 {levels[2]} (/{FILE} line 2)")
+    checks.limits(*options).expect(WARNING, f" to 1 2 {levels[2]} (/{FILE} line 2)", "a reboot changes tcp_mem")
     kernel.levels(1, 2, levels[2])
-    checks.limits(*options).expect(OK, "a reboot changes neither").expect_data(drift=0)
+    checks.limits(*options).expect(OK, "Both limits survive a reboot").expect_data(drift=0)
 
 
 AT_BOOT = 5000
@@ -136,13 +138,13 @@ def limits_at_boot() -> None:
     orphans, levels = _defaults()
     expect(orphans == AT_BOOT, f"the kernel runs {orphans} instead of {AT_BOOT}")
     default = 4096
-    said = checks.limits(*options).expect(OK, f"tcp_max_orphans {AT_BOOT}", "a reboot changes neither")
+    said = checks.limits(*options).expect(OK, f"tcp_max_orphans {AT_BOOT}", "Both limits survive a reboot")
     said.expect_data(drift=0, orphans_limit_pct=round(100 * AT_BOOT / default, 4))
     _expect_share(said, levels)
     kernel.limit(default)
-    checks.limits(*options).expect(WARNING, f"a reboot sets tcp_max_orphans {AT_BOOT} (/proc/cmdline)")
+    checks.limits(*options).expect(WARNING, f" to {AT_BOOT} (/proc/cmdline)", "a reboot changes tcp_max_orphans")
     (HOST / FILE).write_text(f"net.ipv4.tcp_max_orphans = {default}\n")
-    checks.limits(*options).expect(OK, "100.0 % of the kernel default").expect_data(drift=0)
+    checks.limits(*options).expect(OK, "100.0 % of the default").expect_data(drift=0)
 
 
 DAY = 86400
@@ -157,13 +159,11 @@ def peak_of_days() -> None:
         for number, state in ((150, OK), (160, WARNING)):
             stack.enter_context(sockets.orphans(number - kernel.orphans()))
             checks.orphans(*STATE).expect(state)
-            checks.limits("--no-drift", *STATE).expect(state, f"peak {number} orphans").expect_data(orphans_peak=number)
+            checks.limits("--no-drift", *STATE).expect(state, "eak").expect_data(orphans_peak=number)
     checks.orphans(*STATE).expect(OK).expect_data(orphans=0)
-    said = checks.limits("--no-drift", *STATE).expect(
-        WARNING, "4 times the peak", "set net.ipv4.tcp_max_orphans to 1024"
-    )
+    said = checks.limits("--no-drift", *STATE).expect(WARNING, "4 times the peak", "set tcp_max_orphans to 1024")
     said.expect_data(orphans_peak=160, orphans_recommended=1024)
-    checks.run("check_tcp_orphans", "-v", *STATE).expect(OK, "The peak of 14 days: 160 orphans")
+    checks.run("check_tcp_orphans", "-v", *STATE).expect(OK, "Peak of 14 days: 160 orphans")
     for limit, state in ((640, OK), (639, WARNING)):
         kernel.limit(limit)
         checks.limits("--no-drift", *STATE).expect(state).expect_data(orphans_peak=160)

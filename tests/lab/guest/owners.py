@@ -13,7 +13,7 @@ from .checks import OK, expect
 from .table import scenario
 
 COMMANDS: tuple[tuple[str, ...], ...] = (("check_tcp_orphans", "--no-state"), ("check_tcp_mem",))
-NO_LIST = "left out, owners: sock_diag: the kernel refused, No such file or directory; the kernel has no tcp_diag; load the module, modprobe tcp_diag"  # fmt: skip
+NO_LIST = "not shown, owners: sock_diag: the kernel refused, No such file or directory; the kernel has no tcp_diag; load the module, modprobe tcp_diag"  # fmt: skip
 
 
 @scenario(18, "owners")
@@ -65,7 +65,7 @@ def _cannot_list() -> None:
         plain = checks.run(command, *state)
         said = checks.run(command, "-v", *state)
         expect(said.status == plain.status, f"-v makes of {plain.status}: {said.text}")
-        left_out = [line for line in said.text.splitlines() if line.startswith("left out")]
+        left_out = [line for line in said.text.splitlines() if line.startswith("not shown")]
         expect(left_out == [NO_LIST], f"{command} leaves out {left_out}")
     checks.verdict(checks.NOTHING, "53 orphans", commands=checks.BY_LOG)
 
@@ -80,7 +80,7 @@ def _expect_lines(command: str, words: str, lines: Sequence[str]) -> None:
 
 def _memory(orphaned: sockets.Sink, held: sockets.Sink) -> None:
     """Nearly all the pages the kernel counts, by holder."""
-    said = checks.run("check_tcp_mem", "-v").expect(OK).expect_not("left out")
+    said = checks.run("check_tcp_mem", "-v").expect(OK).expect_not("not shown")
     shares = re.findall(r"^(?:connections to )?(?:port \d+|\d+ more ports?): .*?, ([\d.]+) %", said.text, re.MULTILINE)
     expect(80 < sum(map(float, shares)) < 101, f"all of the memory should have owners: {said.text}")
     for sink, number, holder in (

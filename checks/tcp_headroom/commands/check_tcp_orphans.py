@@ -321,6 +321,8 @@ def explanation(seen: Orphans) -> Iterator[str]:
 
 def silence(root: str, idle: str) -> Iterator[str]:
     """Whom silence reaches, and whom not."""
+    from tcp_headroom.proc import osrelease  # for -v alone
+
     yield (
         "The kernel asks when a retransmission or a window probe is due. Silence counts from the last data sent, also before "
         f"the close: most silent orphans are connections idle for {idle} s, then closed to a peer that is gone. Data "
@@ -329,7 +331,9 @@ def silence(root: str, idle: str) -> Iterator[str]:
     retries = sysctl.orphan_retries(root)
     end = "ends by time-out before it is silent for so long"
     if retries > 0:
-        end = f"may live until it is silent: tcp_orphan_retries is {retries}"
+        end = f"may live until it is silent, too: tcp_orphan_retries is {retries}"
+    elif (osrelease.read(root) or tcp_max_orphans.GIVES_UP_FIRST) < tcp_max_orphans.GIVES_UP_FIRST:
+        end = "is silent, too, if it lives for so long"
     yield f"An orphan whose window closed on waiting data {end}."
 
 

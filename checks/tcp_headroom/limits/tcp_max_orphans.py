@@ -15,7 +15,7 @@ end it, a retransmission of data does. With the settings of the kernel it reache
 * data written into a window that had been closed for so long, though the peer answers each probe.
 
 It does not reach a window that closes on waiting data: ``tcp_probe_timer`` gives such an orphan up before it
-asks, unless ``tcp_orphan_retries`` keeps it alive.
+asks, since 4.0 and unless ``tcp_orphan_retries`` keeps it alive.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from tcp_headroom.proc import reading, sysctl
 
 FACTORS = (1, 2, 4)
 """By how much the kernel multiplies the orphans before it compares: 1 << shift."""
+
+GIVES_UP_FIRST = (4, 0)
+"""The release since which ``tcp_probe_timer`` ends an orphan by time-out before it asks (between 3.13 and 4.0.5)."""
 
 
 class Margin(namedtuple("Margin", "factor limit left")):

@@ -49,11 +49,11 @@ def owners() -> None:
             for sink, number, share, state in shares
         ]
         more = "5 more: in other network namespaces (containers), or come and gone"
-        _expect_lines("check_tcp_orphans", "left: 4x 203", [*ports, more])
+        _expect_lines("check_tcp_orphans", "203 below 25 %", [*ports, more])
         _memory(many, held)
         kernel.wait(lambda: time.monotonic() - silent > 245, "the orphans to have been silent for 240 s", 600)
         # Their window closed on data that waits, so they are given up before anybody asks; FIN_WAIT2 is never asked.
-        _expect_lines("check_tcp_orphans", "left: 4x 203", [*ports, more])
+        _expect_lines("check_tcp_orphans", "203 below 25 %", [*ports, more])
         checks.orphans("--no-owners", "--no-state").expect(OK)
         said = checks.run("check_tcp_orphans", "-v", "--no-owners", "--no-state")
         said.expect_not("connections to port").expect_not("penalised now")
@@ -74,7 +74,7 @@ def _expect_lines(command: str, words: str, lines: Sequence[str]) -> None:
     """``lines`` must be among those of -v one after the other, with nothing of the kind around them."""
     said = checks.run(command, "-v", "--no-state").expect(OK, words)
     found = said.text.splitlines()
-    of_owners = [line for line in found if re.search("^connections to|^port |penalised now| more: |left out", line)]
+    of_owners = [line for line in found if re.search("^connections to|^port |penalised now| more: |not shown", line)]
     expect(of_owners == [*lines], f"{command} should say {lines}, but said: {said.text}")
 
 

@@ -254,3 +254,14 @@ def test_ephemeral_ports(tmp_path: pathlib.Path, text: str, ports: range) -> Non
     (tmp_path / "sys/net/ipv4/ip_local_port_range").write_text(text)
     found = sysctl.ephemeral_ports(str(tmp_path))
     assert (found.start, found.stop) == (ports.start, ports.stop)
+
+
+@pytest.mark.parametrize("entry", ["sys", "net", "self", None])
+def test_what_is_no_proc_tree(tmp_path: pathlib.Path, entry: str | None) -> None:
+    """A mistyped root is answered as such; one that shows processes alone (ProcSubset=pid) is hidden."""
+    if entry:
+        (tmp_path / entry).mkdir()
+    with pytest.raises(Blind) as reason:
+        sysctl.read(str(tmp_path), sysctl.MEM, None)
+    assert isinstance(reason.value, sysctl.Hidden) == bool(entry)
+    assert entry or str(reason.value) == f"{tmp_path} is not a /proc tree; check --procfs"

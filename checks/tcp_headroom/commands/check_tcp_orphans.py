@@ -47,6 +47,7 @@ UNSHIFTED_LEVELS = ("50", "90")
 
 NEXT_STEPS = {
     "usage": "find their service: ss -tan state fin-wait-1",
+    "container_usage": "find their service (ss -tan state fin-wait-1), then raise numtcpsock on the node",
     "limit": "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144",
 }
 
@@ -138,12 +139,16 @@ class Orphans(plugin.Host):
 
     def counted(self) -> int:
         """The orphans. Raises ``Blind``."""
-        found = sockstat.read(self.root).orphans
-        if self.whose == "nobody":
-            from tcp_headroom.proc import beancounters
+        if self.whose != "nobody":
+            return sockstat.read(self.root).orphans
+        from tcp_headroom.proc import beancounters
 
-            raise beancounters.hidden()
-        return found
+        instead = beancounters.hidden()
+        try:
+            sockstat.read(self.root)
+        except Blind as empty:
+            raise Blind(empty.reason, remedy=instead.remedy) from None
+        raise instead
 
     def remember(self, orphans: int) -> None:
         """Note the peak of the day; without a state the result is the same."""
@@ -151,7 +156,8 @@ class Orphans(plugin.Host):
         try:
             path = state.chosen(self.arguments) or ""
             if path:
-                orphan_peak.note(path, self.root, orphans, self.arguments.peak_days, time.time())
+                patience = min(orphan_peak.PATIENCE, self.arguments.timeout / 4)
+                orphan_peak.note(path, self.root, orphans, self.arguments.peak_days, time.time(), patience)
                 self.state = path
         except (Blind, OSError) as reason:
             self.left_out.append(f"the peak: {state.loss(reason, path)}")

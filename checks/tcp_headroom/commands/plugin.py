@@ -309,6 +309,31 @@ def _traceback() -> list[str]:
     return traceback.format_exc().replace("|", "?").splitlines()
 
 
+def _print(*lines: str) -> None:
+    try:
+        print(*lines, sep="\n")
+    except OSError:
+        # The exit code says it: UNKNOWN.
+        pass
+
+
+def _delivered() -> bool:
+    """Whether standard output took all that was printed; one that is closed or full takes nothing.
+
+    A result that nobody has seen is none. What is left is thrown away, else the interpreter would complain at its end.
+    """
+    if sys.stdout is None:
+        return False
+    try:
+        sys.stdout.flush()
+        return True
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return False
+
+
 def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Callable[..., None]]:
     """Decorator of ``main``: whatever goes wrong is UNKNOWN in one clean line.
 
@@ -323,16 +348,19 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
             reconfigure = getattr(sys.stdout, "reconfigure", None)
             if reconfigure:
                 reconfigure(errors="backslashreplace")
+            code: object = UNKNOWN
             try:
                 main(argv)
+            except SystemExit as end:
+                code = end.code
             except nagiosplugin.Timeout as error:
-                print(
+                _print(
                     f"{name} UNKNOWN - gave up after {error}. Next: allow more time with -t, or look at the load of "
                     "this host"
                 )
             except Exception as error:
-                print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback(), sep="\n")
-            sys.exit(UNKNOWN)
+                _print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback())
+            sys.exit(code if _delivered() else UNKNOWN)  # type: ignore[arg-type]
 
         return wrapper
 

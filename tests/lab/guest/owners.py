@@ -48,7 +48,7 @@ def owners() -> None:
             f"connections to port {sink.port}: {number} orphans, {share}; {state} {number}; peers 127.0.0.0/24 ({number})"
             for sink, number, share, state in shares
         ]
-        more = "5 more: in other network namespaces (containers), or come and gone"
+        more = "5 more: in other network namespaces (containers), or short-lived"
         _expect_lines("check_tcp_orphans", "203 below 25 %", [*ports, more])
         _memory(many, held)
         kernel.wait(lambda: time.monotonic() - silent > 245, "the orphans to have been silent for 240 s", 600)
@@ -86,9 +86,7 @@ def _memory(orphaned: sockets.Sink, held: sockets.Sink) -> None:
     for sink, number, holder in (
         (orphaned, 30, "orphans"), (held, 6, f"python3[{os.getpid()}]"),
     ):  # fmt: skip
-        line = (
-            rf"^connections to port {sink.port}: .*, in {number} sockets; .* to be sent; held by {re.escape(holder)} "
-        )
+        line = rf"^connections to port {sink.port}: .*, in {number} sockets; .* to send; held by {re.escape(holder)} "
         expect(re.search(line, said.text, re.MULTILINE), f"no line like {line} in: {said.text}")
-    line = f"^port {orphaned.port}: .*, in 30 sockets; .* received, 0 B to be sent; held by not yet accepted "
+    line = f"^port {orphaned.port}: .*, in 30 sockets; .* received, 0 B to send; held by not yet accepted "
     expect(re.search(line, said.text, re.MULTILINE), f"no line like {line} in: {said.text}")

@@ -318,12 +318,10 @@ def _print(*lines: str) -> None:
 
 
 def _delivered() -> bool:
-    """Whether standard output took all that was printed; one that is closed or full takes nothing.
+    """Whether standard output took all that was printed; a result that nobody has seen is none.
 
-    A result that nobody has seen is none. What is left is thrown away, else the interpreter would complain at its end.
+    What is left is thrown away, else the interpreter would complain at its end.
     """
-    if sys.stdout is None:
-        return False
     try:
         sys.stdout.flush()
         return True
@@ -344,6 +342,10 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
     def decorate(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]:
         @functools.wraps(main)
         def wrapper(argv: Sequence[str] | None = None) -> None:
+            heard = sys.stdout is not None
+            if not heard:
+                # Else what is opened first would become standard output, and argparse would turn to standard error.
+                sys.stdout = open(os.devnull, "w")
             # A result must not be lost because the locale cannot print one character.
             reconfigure = getattr(sys.stdout, "reconfigure", None)
             if reconfigure:
@@ -360,7 +362,7 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
                 )
             except Exception as error:
                 _print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback())
-            sys.exit(code if _delivered() else UNKNOWN)  # type: ignore[arg-type]
+            sys.exit(code if _delivered() and heard else UNKNOWN)  # type: ignore[arg-type]
 
         return wrapper
 

@@ -152,7 +152,7 @@ def _judged(limit: int, factor: int, killed: bool, asked: Callable[[], int]) -> 
             kernel.wait(lambda: kernel.orphans() <= limit // factor, "penalised orphans to be reset", 60)
             expect(kernel.aborts() - aborts == NUMBER - kernel.orphans(), "not all ended for the limit")
         else:
-            kernel.wait(lambda: asked() >= before + 2 * NUMBER, "two timers of each orphan", 120)
+            kernel.wait(lambda: asked() >= before + 2 * NUMBER, "two timers of each orphan", 600)
             expect((kernel.orphans(), kernel.aborts()) == (NUMBER, aborts), f"reset at limit {limit}")
             checks.orphans("--no-state").expect(WORDS[limit][0])
     finally:

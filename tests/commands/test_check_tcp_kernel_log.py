@@ -13,7 +13,7 @@ import pytest
 
 from tcp_headroom.log import files, kmsg
 from tcp_headroom.proc import netstat
-from workbench.command import FIXTURES, Run
+from workbench.command import FIXTURES, Run, assert_grammar
 from workbench.kernel_log_host import LIMITER, MEMORY, OF_OLD, ORPHAN, Host, hits, host, text
 
 NEXT_ORPHANS = ". Next: run check_tcp_orphans -v"
@@ -367,4 +367,5 @@ def test_status_line_fits_in_every_state(host: Host) -> None:
         output = host.check_file(*options)
         assert len(output.lines) == 1
         assert len(output.text.encode()) <= 1023
+        assert_grammar(output.status)
         assert not set(text(output)) & set("`~$&|'\"<>")

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcp_headroom import __version__, wording
-from tcp_headroom.commands import options
+from tcp_headroom.commands import options, plugin
 from tcp_headroom.proc import reading
-from workbench.command import COMMANDS, FIXTURES, Output, Run
+from workbench.command import COMMANDS, FIXTURES, Output, Run, assert_grammar
 
 EVERY = pytest.mark.parametrize("command", COMMANDS)
 GAUGES = pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
@@ -22,26 +22,10 @@ GAUGES = pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem
 PERFDATA = re.compile(r"[a-z0-9_]+=-?[0-9]+(\.[0-9]+)?(%|B|c)?(;-?[0-9.]*){0,4}")
 
 
-NUMBER = re.compile(r"[0-9]")
-
-
-def assert_grammar(line: str) -> None:
-    """State, reason and number where a phone shows them, the next step where a list does, and no more than that holds."""
-    text = line.partition(" | ")[0]
-    assert len(text) <= 250, text
-    start = re.match(r"TCP (?:ORPHANS|MEM|LIMITS|KERNEL LOG) (OK|WARNING|CRITICAL|UNKNOWN) - (?=.)", text)
-    assert start, text
-    if start[1] != "UNKNOWN":
-        assert NUMBER.search(text[start.end() : 80]), text
-    if start[1] != "OK":
-        assert 0 <= text.find(". Next: ") < 160 - 2, text
-    assert not [word for word in text.split() if "/" in word and len(word) > 40 + len("()")], text
-
-
 def assert_line(output: Output) -> None:
     """One line that fits NRPE's protocol 2, with perfdata that every server reads, and in the grammar of all lines."""
     assert len(output.lines) == 1
-    assert_grammar(output.lines[0])
+    assert_grammar(output.status)
     assert len(output.text.rstrip("\n").encode()) <= 1023
     for word in output.text.partition("| ")[2].split():
         assert PERFDATA.fullmatch(word), word
@@ -187,6 +171,21 @@ def test_any_numbers(
         assert output.code == expected
 
 
+@EVERY
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(path=st.text(st.characters(exclude_characters="\0"), max_size=300), orphans=BIG)
+def test_any_path(run: Run, tmp_path: pathlib.Path, command: str, path: str, orphans: int) -> None:
+    """Foreign names in a line: a tree, a root, a log, that do not exist."""
+    more = {"check_tcp_kernel_log": ["--kmsg", f"/{path}"], "check_tcp_limits": ["--sysctl-root", f"/{path}"]}.get(
+        command, []
+    )
+    for procfs in (f"{tmp_path}/{path}", tmp_path):
+        write_tree(tmp_path, orphans, 5, 100, (1, 2, 3))
+        output = run(command, "--no-state", "--procfs", procfs, *more)
+        assert_line(output)
+        assert not set(output.status) & set("`~$&|'\"<>") and output.status.isprintable()
+
+
 @GAUGES
 @pytest.mark.parametrize("verbose", ["-v", "-vv", "-vvv"])
 def test_verbose_ends_with_perfdata(run: Run, command: str, verbose: str) -> None:
@@ -255,6 +254,31 @@ def test_a_level_has_one_meaning() -> None:
     assert options.upper_bound(None) is None
     for text in ("10:", "~:10", "10:20", "@10"):
         assert options.upper_bound(options.plain_range(text)) is None
+
+
+@pytest.mark.parametrize(
+    "findings, steps, rest, line, more",
+    [
+        (["a: 1"], ["do b"], ["c", ""], "a: 1. Next: do b. C", []),
+        (["a: 1", "d: 2"], ["do b", "do e"], [], "a: 1; d: 2. Next: do b; then do e", []),
+        (["a: 1", "d: 2"], ["", "do e"], [], "a: 1; d: 2. Next: do e", []),
+        (["a: 1"], [""], ["c"], "a: 1. C", []),
+        (["x" * 300], ["do b"], ["c"], "x" * 142 + "... Next: do b. C", ["Found: " + "x" * 300]),
+        (["a: 1", "y" * 150], ["do b", "do e"], [], "a: 1. Next: do b", ["Also: " + "y" * 150, "Then: do e"]),
+        (["a: 1"], ["z" * 300], ["c"], "a: 1. Next: " + "z" * 224 + "...", ["Next: " + "z" * 300, "C"]),
+        (["a: 1"], ["do b"], ["w" * 250, "c"], "a: 1. Next: do b. C", ["W" + "w" * 249]),
+        (["/" + "p" * 50 + ": 1"], ["do b"], [], "/" + "p" * 16 + "..." + "p" * 19 + ":. Next", ["Found: /" + "p" * 50 + ": 1"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_in_the_further_lines(
+    findings: list[str], steps: list[str], rest: list[str], line: str, more: list[str]
+) -> None:
+    words = plugin.Wording(str, list, list, {})
+    words.name = "TCP X"
+    text = words._line("TCP X OK - ", findings, steps, rest)
+    assert len(f"TCP X OK - {text}") <= 250
+    assert text.startswith(line.partition(":. ")[0]) if "/p" in line else text.replace("....", "...") == line
+    assert words.more == more
 
 
 def test_paths_leave_room_for_the_reason() -> None:

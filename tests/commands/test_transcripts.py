@@ -7,12 +7,13 @@ check_tcp_limits.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import NamedTuple
 
 import pytest
 
-from workbench.command import FIXTURES, TRANSCRIPTS, Run
+from workbench.command import FIXTURES, TRANSCRIPTS, Run, assert_grammar
 
 
 class Call(NamedTuple):
@@ -50,6 +51,16 @@ def test_every_tree_occurs(command: str) -> None:
     wanted = {tree for tree in TREES if not tree.startswith(OLDER)} if command == "check_tcp_limits" else TREES
     assert {shlex.split(call.arguments)[1] for call in calls(command)} == wanted
     assert len(TREES) == 3 + 2 * 13 + 2 + 4 * 7 + 6
+
+
+def test_what_a_phone_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first 80 characters of every status line there is, as one table to be read in review."""
+    lines = {call.output.splitlines()[0].partition(" | ")[0] for call in CALLS}
+    with capsys.disabled():
+        print("\n" + "\n".join(sorted({line[:80] for line in lines})))
+    for line in lines:
+        assert_grammar(line)
+        assert not re.search(r"[:;,] ?[:;,.]|\. ?[:;,]|  ", line.replace("...", "")), line
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.command} {call.arguments}")

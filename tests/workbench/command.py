@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -47,5 +48,24 @@ class Output(NamedTuple):
         _text, _bar, data = self.text.partition("| ")
         return dict(word.split("=", 1) for word in data.split())
 
+    @property
+    def status(self) -> str:
+        """The status line without the perfdata."""
+        return self.lines[0].partition(" | ")[0]
+
 
 Run = Callable[..., Output]
+
+
+def assert_grammar(text: str) -> None:
+    """A status line has state, reason and number where a phone shows them, the step where a list does, and a length."""
+    assert len(text.encode()) <= 250, text
+    start = re.match(r"TCP (?:ORPHANS|MEM|LIMITS|KERNEL LOG) (OK|WARNING|CRITICAL|UNKNOWN) - (?=[^ :;.])", text)
+    assert start, text
+    if start[1] in ("WARNING", "CRITICAL"):
+        assert re.search("[0-9]", text[start.end() : 80]), text
+        reason, _colon, _figure = text[start.end() :].partition(": ")
+        assert not re.search("[0-9]{4}|Next", reason), text
+    if start[1] != "OK":
+        assert 0 <= text.find(". Next: ") < 160 - len(". ") and "Next: ." not in text, text
+    assert all(len(word.strip("(),.:;")) <= 40 for word in text.split() if "/" in word), text

@@ -290,12 +290,12 @@ def explanation(seen: Orphans) -> Iterator[str]:
         4: f"an orphan that has both: an ICMP error or a lost route, and no data sent for {idle} s",
     }
     for margin in seen.margins:
-        place = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} left"
+        place = f"{-margin.left} over it" if margin.left < 0 else f"{margin.left} below it"
         yield (
             f"{margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]}) the kernel would reset {concerns[margin.factor]}; {place}"
         )
     for margin in seen.share_margins:
-        place = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} left"
+        place = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} below it"
         yield (
             f"numtcpsock, {margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]} of a quarter of its "
             f"barrier) the kernel would reset {concerns[margin.factor]}; {place}"

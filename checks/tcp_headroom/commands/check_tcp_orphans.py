@@ -295,19 +295,20 @@ def explanation(seen: Orphans) -> Iterator[str]:
             f"{margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]}) the kernel would reset {concerns[margin.factor]}; {place}"
         )
     for margin in seen.share_margins:
-        place = f"passed by {-margin.left}" if margin.left < 0 else f"{margin.left} below it"
+        place = f"{-margin.left} over it" if margin.left < 0 else f"{margin.left} below it"
         yield (
             f"numtcpsock, {margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]} of a quarter of its "
             f"barrier) the kernel would reset {concerns[margin.factor]}; {place}"
         )
-    if not seen.own or seen.share_margins:
+    if seen.share_margins or (seen.margins and not seen.own):
         yield from silence(seen.root, idle)
-    counted = (
-        "Only orphans of this container" if seen.own else "All orphans of the machine, those of containers included,"
-    )
+    counted = {
+        "own": " Only orphans of this container count.",
+        "machine": " All orphans of the machine count, those of containers included.",
+    }
     yield (
-        f"An orphan is a socket that its program has closed, but that still has data or its FIN to send. {counted} count. "
-        "TIME_WAIT sockets do not count."
+        "An orphan is a socket that its program has closed, but that still has data or its FIN to send."
+        f"{counted.get(seen.whose, '')} TIME_WAIT sockets do not count."
     )
     for aborts in seen.counters.values():
         yield (

@@ -465,7 +465,7 @@ def test_the_time_of_the_check_runs_out(run: Run, monkeypatch: pytest.MonkeyPatc
 
     totals(monkeypatch, 2)
     monkeypatch.setattr(sock_diag, "dump", slow)
-    (line, verdict) = told(run, command)
+    (verdict, line) = told(run, command)
     assert line == "not shown, the rest: the check gave up after 1s; allow more time with -t"
     assert verdict.startswith("Verdict: not known - the check gave up after 1s; ")
 

@@ -11,7 +11,6 @@ read, that growth alone is judged, and the status line says so.
 from __future__ import annotations
 
 import argparse
-import functools
 import time
 
 import nagiosplugin
@@ -392,13 +391,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            seen.steps,
-            functools.partial(conclusion, seen),
-        ),
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
         Hits("hits", arguments.warning or none, arguments.critical),
         Hits("memory_hits", None, None if arguments.critical else none),

@@ -10,7 +10,6 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
-import functools
 
 import nagiosplugin
 
@@ -349,13 +348,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            seen.steps,
-            functools.partial(conclusion, seen),
-        ),
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
         *seen.contexts,
     )

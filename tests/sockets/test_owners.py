@@ -170,10 +170,10 @@ HELD = [
     message(1, 50003, 5432, inode=15),
 ]
 HELD_LINES = [
-    "port 443: 1.1 MiB, 68.6 %, in 4 sockets; 888.7 KiB received, 185.5 KiB to send; "
+    "port 443: 1.1 MiB, 68.6 %, in 4 sockets; 888.7 KiB received, 185.5 KiB to be sent; "
     "held by shop?[9] 1000.0 KiB, orphans 87.9 KiB, not yet accepted 9.8 KiB",
-    "port 55555: 24.4 KiB, 1.5 %, in 1 socket; 23.4 KiB received, 0 B to send; held by process 10 24.4 KiB",
-    "connections to port 5432: 23.4 KiB, 1.5 %, in 1 socket; 0 B received, 23.4 KiB to send",
+    "port 55555: 24.4 KiB, 1.5 %, in 1 socket; 23.4 KiB received, 0 B to be sent; held by process 10 24.4 KiB",
+    "connections to port 5432: 23.4 KiB, 1.5 %, in 1 socket; 0 B received, 23.4 KiB to be sent",
 ]
 MORE_MEMORY = (
     "454.5 KiB more, 28.4 %: in the kernel's reserve, up to 1.0 MiB for each CPU, in other network namespaces "
@@ -296,7 +296,7 @@ def test_a_process_with_many_descriptors(monkeypatch: pytest.MonkeyPatch, proc: 
     install(monkeypatch, Kernel([b"".join(many), done()], [done()]))
     (line,) = owners.of_memory(None, 0, 5)
     assert line == (
-        "port 443: 100.0 KiB, 100.0 %, in 100 sockets; 100.0 KiB received, 0 B to send; held by about many[1] 100.0 KiB"
+        "port 443: 100.0 KiB, 100.0 %, in 100 sockets; 100.0 KiB received, 0 B to be sent; held by about many[1] 100.0 KiB"
     )
 
 
@@ -359,7 +359,7 @@ def test_a_sample_is_never_more_than_all(monkeypatch: pytest.MonkeyPatch, proc: 
         inode = 100 + int(descriptor)
         install(monkeypatch, Kernel([message(1, 443, 1, inode=inode, attributes=memory(1024, 0, 0)), done()], [done()]))
         lines = list(owners.of_memory(None, 0, 5))
-        assert lines == ["port 443: 1.0 KiB, 100.0 %, in 1 socket; 1.0 KiB received, 0 B to send" + said]
+        assert lines == ["port 443: 1.0 KiB, 100.0 %, in 1 socket; 1.0 KiB received, 0 B to be sent" + said]
 
 
 @pytest.mark.parametrize(

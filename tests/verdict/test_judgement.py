@@ -40,7 +40,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"orphans": 25}, judgement.NOTHING, "25 orphans, 25.0 % of the limit 100"),
     ({"orphans": 26}, judgement.PENALISED, "26 orphans, 26.0 % of the limit 100, over the 25 % line (4x penalty): only orphans with both"),
     ({"orphans": 50}, judgement.PENALISED, "50.0 %"),
-    ({"orphans": 51}, judgement.ORPHAN_LIMIT, "over the 50 % line: an orphan with one penalty is reset at its next timer (an ICMP error, a lost route, or long silence)"),
+    ({"orphans": 51}, judgement.ORPHAN_LIMIT, "over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) is reset, even"),
     ({"orphans": 51}, judgement.ORPHAN_LIMIT, "; with 50 more orphans every closed socket is reset"),
     ({"orphans": 100}, judgement.ORPHAN_LIMIT, "over the 50 % line"),
     ({"orphans": 100}, judgement.ORPHAN_LIMIT, "; with 1 more orphans every closed socket is reset"),

@@ -142,9 +142,8 @@ def _shortage(found: Evidence) -> Verdict | None:
         steps.append(f"if memory allows, raise net.ipv4.tcp_max_orphans; then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
-            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty is reset at its next timer (an ICMP error, a "
-            "lost route, or long silence), even if its peer still answers; with "
-            f"{_left(found)} more orphans every closed socket is reset"
+            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) is "
+            f"reset, even if its peer still answers; with {_left(found)} more orphans every closed socket is reset"
         )
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:

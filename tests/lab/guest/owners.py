@@ -86,7 +86,9 @@ def _memory(orphaned: sockets.Sink, held: sockets.Sink) -> None:
     for sink, number, holder in (
         (orphaned, 30, "orphans"), (held, 6, f"python3[{os.getpid()}]"),
     ):  # fmt: skip
-        line = rf"^connections to port {sink.port}: .*, in {number} sockets; .* to send; held by {re.escape(holder)} "
+        line = (
+            rf"^connections to port {sink.port}: .*, in {number} sockets; .* to be sent; held by {re.escape(holder)} "
+        )
         expect(re.search(line, said.text, re.MULTILINE), f"no line like {line} in: {said.text}")
-    line = f"^port {orphaned.port}: .*, in 30 sockets; .* received, 0 B to send; held by not yet accepted "
+    line = f"^port {orphaned.port}: .*, in 30 sockets; .* received, 0 B to be sent; held by not yet accepted "
     expect(re.search(line, said.text, re.MULTILINE), f"no line like {line} in: {said.text}")

@@ -234,6 +234,6 @@ def test_another_run_is_not_waited_for(container: Container) -> None:
     container.ask(5)
     for _held in state.opened(str(container.state), 1):
         began = time.monotonic()
-        with pytest.raises(Blind, match="another run holds the state"):
+        with pytest.raises(Blind, match="another run has locked the state"):
             container.ask(6)
         assert time.monotonic() - began < 1

@@ -264,4 +264,4 @@ def test_what_is_no_proc_tree(tmp_path: pathlib.Path, entry: str | None) -> None
     with pytest.raises(Blind) as reason:
         sysctl.read(str(tmp_path), sysctl.MEM, None)
     assert isinstance(reason.value, sysctl.Hidden) == bool(entry)
-    assert entry or str(reason.value) == f"{tmp_path} is not a /proc tree; check --procfs"
+    assert entry or str(reason.value) == f"{tmp_path} is not a /proc tree"

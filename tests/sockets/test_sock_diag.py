@@ -219,7 +219,7 @@ NOT_THERE = "No such file or directory; the kernel has no tcp_diag; load the mod
         (Kernel([header(15, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
         (Kernel([header(0, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
         (Kernel([header(2**32 - 1, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
-        (Kernel([ONE] * 3), "gave up, as the time for it was over; allow more with -t", 3),
+        (Kernel([ONE] * 3), "the time was too short; allow more with -t", 3),
         (Losing([ONE] * 3), "answers of the kernel were lost, no buffer space left", 3),
         (
             Refusing(errno.EAFNOSUPPORT),
@@ -243,7 +243,7 @@ def test_what_a_kernel_may_say(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, 
     assert str(reason.value) == f"sock_diag: {sentence}"
     assert len(seen) == before
     assert kernel.open == 0, "the socket is closed"
-    partial = ("changed", "cut off", "gave up", "lost")
+    partial = ("changed", "cut off", "the time was too short", "lost")
     assert isinstance(reason.value, sock_diag.Incomplete) == any(word in sentence for word in partial)
 
 
@@ -255,7 +255,7 @@ def test_an_error_of_the_running_kernel() -> None:
 def test_a_kernel_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Silent)
     begin = time.monotonic()
-    with pytest.raises(sock_diag.Incomplete, match="gave up"):
+    with pytest.raises(sock_diag.Incomplete, match="time was too short"):
         list(sock_diag.dump(socket.AF_INET, ALL, begin + 0.2))
     assert 0.2 <= time.monotonic() - begin < 5
 
@@ -264,7 +264,7 @@ def test_a_dump_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Kernel(itertools.repeat(ONE * 100)))
     begin = time.monotonic()
     count = 0
-    with pytest.raises(sock_diag.Incomplete, match="^sock_diag: gave up, as the time for it was over"):
+    with pytest.raises(sock_diag.Incomplete, match="^sock_diag: the time was too short"):
         for some in sock_diag.dump(socket.AF_INET, ALL, begin + 0.2, sock_diag.MEMORY):
             count += len(list(some))
     assert 0.2 <= time.monotonic() - begin < 5
@@ -274,7 +274,7 @@ def test_a_dump_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_time_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel([ONE])
     install(monkeypatch, kernel)
-    with pytest.raises(sock_diag.Incomplete, match="gave up"):
+    with pytest.raises(sock_diag.Incomplete, match="time was too short"):
         list(sock_diag.dump(socket.AF_INET, ALL, time.monotonic()))
     assert not kernel.asked
 

@@ -149,7 +149,7 @@ def _judged(limit: int, factor: int, killed: bool, asked: Callable[[], int]) -> 
     kernel.limit(limit)
     try:
         if killed:
-            kernel.wait(lambda: kernel.orphans() <= limit // factor, "penalised orphans to be reset", 60)
+            kernel.wait(lambda: kernel.orphans() <= limit // factor, "penalised orphans to be reset", 300)
             expect(kernel.aborts() - aborts == NUMBER - kernel.orphans(), "not all ended for the limit")
         else:
             kernel.wait(lambda: asked() >= before + 2 * NUMBER, "two timers of each orphan", 600)

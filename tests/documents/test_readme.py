@@ -11,8 +11,7 @@ import shutil
 
 import pytest
 
-from lab.guest import owners, penalties  # noqa: F401
-from lab.guest.table import SCENARIOS
+from lab.__main__ import SCENARIOS
 from tcp_headroom.boot.sysctl_rules import SYSTEMD
 from workbench.command import COMMANDS, FIXTURES, ROOT, Run
 from workbench.sysctl_trees import INITS, plant
@@ -46,9 +45,10 @@ def test_perfdata(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     more: list[str | pathlib.Path] = []
     if command == "check_tcp_kernel_log":
         more = ["--kmsg", "kernel-6.18/15-orphans-over-limit-killed/kmsg"]
-    elif command == "check_tcp_limits":
+    if command in ("check_tcp_limits", "check_tcp_mem"):
         tree = shutil.copytree(tree, tmp_path / "proc")
         (tree / "meminfo").write_text("MemTotal: 24684084 kB\n")
+    if command == "check_tcp_limits":
         more = ["--state-dir", tmp_path / "state", "--sysctl-root", plant(tmp_path / "root", INITS[SYSTEMD])]
         run("check_tcp_orphans", "--procfs", tree, *more[:2])
     labels = run(command, "--procfs", tree, *more).perfdata

@@ -66,6 +66,12 @@ TREES = {
     "openvz/container-few-penalised": judgement.CONTAINER,
     "openvz/container-many-orphans": QUIET,
     "openvz/container-sockets-refused": judgement.CONTAINER,
+    **{
+        str(path.relative_to(FIXTURES)): MEM
+        if path.parent.name in ("above-memory-in-use-6.1", "nearly-full-6.1")
+        else QUIET
+        for path in FIXTURES.glob("settings/*/proc")
+    },
 }
 CAPTURES = {
     **{

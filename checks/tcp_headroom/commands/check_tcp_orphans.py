@@ -305,6 +305,9 @@ def explanation(seen: Orphans) -> Iterator[str]:
         "own": " Only orphans of this container count.",
         "machine": " All orphans of the machine count, those of containers included.",
     }
+    if seen.orphans is not None and any(margin.left < 0 for margin in seen.margins):
+        enough = tcp_max_orphans.enough(seen.orphans)
+        yield f"to stay below every line with so many: sysctl -w net.ipv4.tcp_max_orphans={enough} (4 times, rounded up)"
     yield (
         "An orphan is a socket that its program has closed, but that still has data or its FIN to send."
         f"{counted.get(seen.whose, '')} TIME_WAIT sockets do not count."

@@ -70,8 +70,8 @@ def believable(units: list[Unit], mem: int, page: int, levels: TcpMem | None, pr
         return units
 
     def contradicted(unit: Unit) -> bool:
-        held = tcp_mem.pages(mem, unit.size, page)
-        return held < levels.min if pressure else held > levels.pressure
+        count = tcp_mem.pages(mem, unit.size, page)
+        return count < levels.min if pressure else count > levels.pressure
 
     return [unit for unit in units if not contradicted(unit)] or units
 
@@ -79,16 +79,21 @@ def believable(units: list[Unit], mem: int, page: int, levels: TcpMem | None, pr
 def agreed(units: list[Unit], mem: int, page: int, levels: TcpMem | None) -> int:
     """``mem`` in pages by the likeliest of ``units``. Raises ``Blind`` if another would put it beyond another level."""
 
-    def place(held: int) -> tuple[bool, ...]:
+    def place(count: int) -> tuple[bool, ...]:
         if levels is None:
             return ()
-        near = 100 * held > tcp_mem.NEAR_PERCENT * levels.max
-        return held < levels.min, held > levels.pressure, near, held > levels.max
+        near = 100 * count > tcp_mem.NEAR_PERCENT * levels.max
+        return count < levels.min, count > levels.pressure, near, count > levels.max
 
     counts = [tcp_mem.pages(mem, unit.size, page) for unit in units]
     if len(set(map(place, counts))) > 1:
         raise unknown(units, mem, page, levels)
     return counts[0]
+
+
+def held(root: str, mem: int, page: int, levels: TcpMem | None, pressure: bool | None) -> int:
+    """``mem`` below ``root`` in pages. Raises ``Blind`` where two units are left that put it beyond different levels."""
+    return agreed(believable(candidates(root, page), mem, page, levels, pressure), mem, page, levels)
 
 
 def unknown(units: list[Unit], mem: int, page: int, levels: TcpMem | None) -> Blind:

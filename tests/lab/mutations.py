@@ -31,12 +31,12 @@ MUTATIONS = (
     # The shift of the penalty, and the strictness of the comparison.
     Mutation(
         "limits/tcp_max_orphans.py",
-        "(limit >> shift) - orphans",
-        "(limit >> (shift + 1)) - orphans",
+        "limit // factor - orphans",
+        "limit // (2 * factor) - orphans",
         "idle-then-closed",
     ),
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"
+        "limits/tcp_max_orphans.py", "limit // factor - orphans", "limit // factor - orphans - 1", "orphans-climb"
     ),
     Mutation(
         "commands/check_tcp_mem.py",
@@ -110,7 +110,7 @@ MUTATIONS = (
     ),
     Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
-    Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
+    Mutation("limits/review.py", "SAFETY, ONCE = 4, 2", "SAFETY, ONCE = 2, 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
     Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),

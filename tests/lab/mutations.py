@@ -30,10 +30,13 @@ class Mutation(NamedTuple):
 MUTATIONS = (
     # The shift of the penalty, and the strictness of the comparison.
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"
+        "limits/tcp_max_orphans.py",
+        "limit // factor - orphans",
+        "limit // (2 * factor) - orphans",
+        "idle-then-closed",
     ),
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"
+        "limits/tcp_max_orphans.py", "limit // factor - orphans", "limit // factor - orphans - 1", "orphans-climb"
     ),
     Mutation(
         "commands/check_tcp_mem.py",
@@ -110,5 +113,7 @@ MUTATIONS = (
     Mutation("limits/review.py", "SAFETY, ONCE = 4, 2", "SAFETY, ONCE = 2, 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
-    Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
+    Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "timer == retransmitting", "window-long-closed"),
 )

@@ -98,11 +98,17 @@ MUTATIONS = (
     Mutation("verdict/judgement.py", "if found.log.gap:", "if False:", "ring-wraps"),
     # The kernel's defaults, and what a reboot sets.
     Mutation("limits/kernel_defaults.py", "else 16", "else 8", "limits"),
-    Mutation("limits/kernel_defaults.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation("limits/memory_at_boot.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation(
+        "limits/memory_at_boot.py",
+        "min(bounds), max(bounds)",
+        "min(bounds) + self.movable, max(bounds)",
+        "untouched-kernelcore",
+    ),
     Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
     Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
-    Mutation("memory/orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
+    Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
     Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
 )

@@ -69,7 +69,7 @@ MUTATIONS = (
     Mutation("memory/log_history.py", "union(view.events, old)", "view.events", "ring-wraps"),
     Mutation("memory/log_history.py", "union(view.events, old)", "[*view.events, *old]", "ring-wraps"),
     # The five questions of a proof: whose, would a hit show, from when, until when, in which clock.
-    Mutation("log/scan.py", "if said.message is None and not said.other", "if False", "log-proofs"),
+    Mutation("log/scan.py", "(said.message is None and not said.other)", "False", "log-proofs"),
     Mutation("log/scan.py", "line.level >= INFO", "True", "log-proofs"),
     Mutation(
         "log/rotation.py",

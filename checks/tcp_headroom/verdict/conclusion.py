@@ -206,7 +206,7 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
         if view.proof.doubts:
             gap = view.proof.doubts[0]
         elif round(share, 1) < 100 and not proof.complete(view.proof, window):
-            gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
+            gap = f"{view.shown} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],
         counts[messages.MEMORY],

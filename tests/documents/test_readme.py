@@ -11,6 +11,7 @@ import shutil
 
 import pytest
 
+from lab.__main__ import SCENARIOS
 from tcp_headroom.boot.sysctl_rules import SYSTEMD
 from workbench.command import COMMANDS, FIXTURES, ROOT, Run
 from workbench.sysctl_trees import INITS, plant
@@ -105,3 +106,12 @@ def test_packages_for_the_tests() -> None:
     # An sdist has no .ci.
     if (ROOT / ".ci/run").exists():
         assert listed <= packages((ROOT / ".ci/run").read_text())
+
+
+def test_what_is_said_of_silence_is_shown_by_the_lab() -> None:
+    """Each row of the table names a scenario; a penalty is never claimed of one that shows there is none."""
+    rows = re.findall(r"^\|.*\| (yes|no)\b[^|]*\|[^|]*\| `([a-z-]+)` \|$", README, re.MULTILINE)
+    assert len(rows) == 7
+    assert {name for _silent, name in rows} <= set(SCENARIOS)
+    silent = {name for penalised, name in rows if penalised == "yes"}
+    assert silent == {"idle-then-closed", "window-long-closed", "raised-tcp-orphan-retries"}

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def lines(arguments: argparse.Namespace, held: int | None) -> Iterator[str]:
-    """The lines for ``held`` bytes of the machine, by the options of check_tcp_mem."""
+def lines(arguments: argparse.Namespace, held: int | None, kept: int) -> Iterator[str]:
+    """The lines for ``held`` bytes of the machine, of which the kernel may keep ``kept`` for each CPU, by the command's options."""
     root: str = arguments.procfs
     patience = arguments.timeout / 4
     deadline = time.monotonic() + patience
@@ -34,10 +34,11 @@ def lines(arguments: argparse.Namespace, held: int | None) -> Iterator[str]:
     if slowed:
         yield slowed
     looked_up = here and not arguments.no_owners
-    if looked_up:
-        yield from owners.of_memory(held, max(0, deadline - time.monotonic()))
     try:
         unlisted = sockstat6.unlisted(root, sockstat.read(root))
     except Blind:
-        return
+        unlisted = sockstat6.Unlisted()
+    if looked_up:
+        elsewhere = unlisted.most > 0 or not unlisted.alloc
+        yield from owners.of_memory(held, kept, max(0, deadline - time.monotonic()), elsewhere)
     yield from closed.lines(unlisted, deadline - time.monotonic() if looked_up else None)

@@ -6,6 +6,8 @@ count the whole machine, IPv4 and IPv6 and every network namespace, also when
 read inside a container; so does ``alloc``, while ``inuse`` counts the IPv4 sockets of
 the reader's network namespace that are in the kernel's tables. Those of IPv6 are in
 ``sockstat6``.
+OpenVZ differs, see ``beancounters``; 2.6.18 of it prints nothing
+at all inside a container (``sockstat_seq_show``: ``if (!ve_is_super(get_exec_env())) return 0``).
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ def parse(text: str) -> Sockstat:
                 )
             except (KeyError, ValueError):
                 raise Blind(f"the TCP line of {FILE} has no readable orphan and mem") from None
+    if not text:
+        raise Blind(f"{FILE} is empty, by design in a container of OpenVZ 2.6.18", remedy="run the check on the node")
     raise Blind(f"{FILE} has no TCP line")
 
 

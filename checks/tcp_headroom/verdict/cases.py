@@ -12,12 +12,13 @@ CONTAINER = "limit of the container reached"
 STARVED = "starved by its own memory limit, not by tcp_mem"
 HIDDEN = "limits not visible from here"
 CANNOT_SAY = "not known"
+NEAR = "over 50 %: nobody affected yet"
 SPIKE = "spike, now over"
 PENALISED = "over 25 %: only dead peers affected"
 NO_SHORTAGE = "no shortage now, earlier not known"
 NOTHING = "nothing wrong"
 CASES = (
-    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, STARVED, HIDDEN, CANNOT_SAY, PENALISED, SPIKE, NO_SHORTAGE,
+    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, STARVED, HIDDEN, CANNOT_SAY, NEAR, PENALISED, SPIKE, NO_SHORTAGE,
     NOTHING,
 )  # fmt: skip
 """In the order in which they are tried."""

@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.verdict.evidence import Evidence
 
-ROOM = 600
+ROOM = 580
 """Longest text of a shortage, in characters: what else is known gives way."""
 
 _READ_LOG = (

@@ -314,6 +314,9 @@ def rest(seen: Memory) -> Iterator[str]:
 
 def explanation(seen: Memory) -> Iterator[str]:
     """The further lines of ``-v``."""
+    from tcp_headroom.commands import holders  # these are for -v alone
+    from tcp_headroom.limits import raising
+
     for unit in seen.units if seen.mem is not None else ():
         held = tcp_mem.pages(seen.mem or 0, unit.size, seen.page)
         condition = f", if mem is in units of {unit.size} bytes" if len(seen.units) > 1 else ""
@@ -348,8 +351,6 @@ def explanation(seen: Memory) -> Iterator[str]:
         + (f" Of it each CPU keeps up to {wording.size(inexact)} in reserve, which no socket holds." if inexact else "")
     )
     if seen.levels is not None and not seen.override:
-        from tcp_headroom.limits import raising  # for -v alone
-
         raised = raising.read(seen.root, seen.levels, seen.page)
         if raised:
             yield raising.line(raised)
@@ -357,8 +358,6 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    from tcp_headroom.commands import holders  # for -v alone
-
     yield from holders.lines(seen.arguments, None if seen.ambiguous else seen.bytes, inexact)
     yield from seen.gaps()
 

@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.verdict.evidence import Evidence
 
-ROOM = 600
+ROOM = 580
 """Longest text of a shortage, in characters: what else is known gives way."""
 
 _READ_LOG = (
@@ -48,10 +48,7 @@ _READ_LOG = (
 _VALUES = "check_tcp_limits -v has the value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
 _FIND_HOLDER = "find the sockets that hold the memory (ss -tm), and programs that read too slowly"
-_UNLISTED = (
-    "find what ss does not show: containers (check_tcp_mem -v ranks cgroups), and closed sockets whose program keeps the "
-    "descriptor (lsof, protocol: TCP)"
-)
+_UNLISTED = "find what ss does not show: containers (check_tcp_mem -v), closed sockets (lsof, protocol: TCP)"
 
 
 def judge(found: Evidence) -> Verdict:

@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 CONFIGURATION = "wrong setting"
 BOTH = "over 50 % of the orphan limit, and short of TCP memory"
-ORPHAN_LIMIT = "over 50 %: live peers affected"
+ORPHAN_LIMIT = "over 50 %: live peers at risk"
 MEMORY = "short of TCP memory"
 CONTAINER = "limit of the container reached"
 HIDDEN = "limits not visible from here"
 CANNOT_SAY = "not known"
 NEAR = "over 50 %: nobody affected yet"
 SPIKE = "spike, now over"
-PENALISED = "over 25 %: only dead peers affected"
+PENALISED = "over 25 %: only dead peers at risk"
 NO_SHORTAGE = "no shortage now, earlier not known"
 NOTHING = "nothing wrong"
 CASES = (
@@ -142,8 +142,8 @@ def _shortage(found: Evidence) -> Verdict | None:
         steps.append(f"if memory allows, raise net.ipv4.tcp_max_orphans; then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
-            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) is "
-            f"reset, even if its peer still answers; with {_left(found)} more orphans every closed socket is reset"
+            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) would "
+            f"be reset, even if its peer answers; with {_left(found)} more orphans every closed socket is reset"
         )
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
@@ -205,7 +205,9 @@ def _past(found: Evidence) -> Verdict | None:
             f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans ({_VALUES})",
         )
     if factor == 4 and not found.log.memory:
-        text = f"{_orphans(found)}: only orphans with both penalties are reset; no peer that still answers loses data"
+        text = (
+            f"{_orphans(found)}: only orphans with both penalties would be reset; no peer that still answers loses data"
+        )
         if resets:
             text += f"; in the last {found.window} {resets}, which fits unless there was a short peak"
         return Verdict(

@@ -114,6 +114,6 @@ MUTATIONS = (
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
     Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
-    Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),
+    Mutation("sockets/owners.py", "not in (retransmitting, probing)", "not in (probing,)", "idle-then-closed"),
     Mutation("sockets/owners.py", "timer == retransmitting or alive", "timer == retransmitting", "window-long-closed"),
 )

@@ -19,6 +19,8 @@ BOTH = "over 50 % of the orphan limit, and short of TCP memory"
 ORPHAN_LIMIT, MEMORY = "over 50 %: live peers at risk", "short of TCP memory"
 PENALISED, SPIKE = "over 25 %: only dead peers at risk", "spike, now over"
 
+STARVED = "starved by its own memory limit, not by tcp_mem"
+
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 STATES = (OK, WARNING, CRITICAL, UNKNOWN)
 

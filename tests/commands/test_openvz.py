@@ -83,11 +83,11 @@ def test_tcp_max_orphans_is_compared_unshifted(
     "orphans, state, words",
     [
         (22, OK, "22 orphans"),
-        (23, WARNING, "over 25 %, only dead peers affected: 23 orphans, 25.8 % of the 89 that numtcpsock leaves the container"),
+        (23, WARNING, "over 25 %, only dead peers at risk: 23 orphans, 25.8 % of the 89 that numtcpsock leaves the container"),
         (44, WARNING, "over 25 %"),
-        (45, CRITICAL, "over 50 %, silent peers affected too: 45 orphans, 50.6 % of the 89"),
+        (45, CRITICAL, "over 50 %, live peers at risk: 45 orphans, 50.6 % of the 89"),
         (89, CRITICAL, "over 50 %"),
-        (200, CRITICAL, "over 50 %, silent peers affected too: 89 orphans, 100.0 % of the 89"),
+        (200, CRITICAL, "over 50 %, live peers at risk: 89 orphans, 100.0 % of the 89"),
     ],
 )  # fmt: skip
 def test_the_share_is_compared_with_the_penalties(

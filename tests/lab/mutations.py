@@ -117,6 +117,6 @@ MUTATIONS = (
     Mutation("sockets/closed.py", "found.pop(inode, None)", "pass", "closed-sockets"),
     # Whose they are.
     Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
-    Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),
+    Mutation("sockets/owners.py", "not in (retransmitting, probing)", "not in (probing,)", "idle-then-closed"),
     Mutation("sockets/owners.py", "timer == retransmitting or alive", "timer == retransmitting", "window-long-closed"),
 )

@@ -34,8 +34,8 @@ SHARES = {1: "100 %", 2: "50 %", 4: "25 %"}
 
 REASONS = {
     1: "over 100 %, every closed socket is reset",
-    2: "over 50 %, silent peers affected too",
-    4: "over 25 %, only dead peers affected",
+    2: "over 50 %, live peers at risk",
+    4: "over 25 %, only dead peers at risk",
 }
 """What is said of the worst margin passed."""
 

@@ -43,7 +43,11 @@ def read(root: str, levels: TcpMem, page: int) -> Raise | None:
     if meminfo.foreign(root) or levels.max < 1:
         return None
     try:
-        used: int | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, protocols.read(root))
+        pressure: bool | None = protocols.read(root)
+    except Blind:
+        pressure = None
+    try:
+        used: int | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, pressure)
     except Blind:
         used = None
     return of(levels, page, memory.buffers - memory_at_boot.movable(root, page, memory), memory.available, used)

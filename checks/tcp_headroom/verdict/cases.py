@@ -6,7 +6,7 @@ from collections import namedtuple
 
 CONFIGURATION = "wrong setting"
 BOTH = "over 50 % of the orphan limit, and short of TCP memory"
-ORPHAN_LIMIT = "over 50 %: live peers affected"
+ORPHAN_LIMIT = "over 50 %: live peers at risk"
 MEMORY = "short of TCP memory"
 CONTAINER = "limit of the container reached"
 STARVED = "starved by its own memory limit, not by tcp_mem"
@@ -14,7 +14,7 @@ HIDDEN = "limits not visible from here"
 CANNOT_SAY = "not known"
 NEAR = "over 50 %: nobody affected yet"
 SPIKE = "spike, now over"
-PENALISED = "over 25 %: only dead peers affected"
+PENALISED = "over 25 %: only dead peers at risk"
 NO_SHORTAGE = "no shortage now, earlier not known"
 NOTHING = "nothing wrong"
 CASES = (

@@ -99,9 +99,9 @@ def _share_text(orphans: int | Blind, found: list[Grant]) -> str:
     if not passed:
         return ""
     whom = {
-        1: "every socket that is closed is reset",
-        2: "an orphan with one penalty is reset at its next timer",
-        4: "only orphans with both penalties are reset",
+        1: "every socket that is closed would be reset",
+        2: "an orphan with one penalty would be reset at its next timer",
+        4: "only orphans with both penalties would be reset",
     }
     return (
         f"{wording.count(orphans, 'orphan')} of the {share} that {beancounters.SOCKETS} leaves this container, a quarter of its "

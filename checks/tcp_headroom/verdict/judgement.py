@@ -118,8 +118,8 @@ def _shortage(found: Evidence) -> Verdict | None:
         steps.append(f"if memory allows, raise net.ipv4.tcp_max_orphans; then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
-            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) is "
-            f"reset, even if its peer still answers; with {_left(found)} more orphans every closed socket is reset"
+            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) would "
+            f"be reset, even if its peer answers; with {_left(found)} more orphans every closed socket is reset"
         )
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
@@ -190,7 +190,9 @@ def _past(found: Evidence) -> Verdict | None:
             f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans ({_VALUES})",
         )
     if factor == 4 and not found.log.memory:
-        text = f"{_orphans(found)}: only orphans with both penalties are reset; no peer that still answers loses data"
+        text = (
+            f"{_orphans(found)}: only orphans with both penalties would be reset; no peer that still answers loses data"
+        )
         if resets:
             text += f"; in the last {found.window} {resets}, which fits unless there was a short peak"
         return Verdict(

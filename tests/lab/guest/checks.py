@@ -16,8 +16,8 @@ NOTHING, NO_SHORTAGE, HIDDEN, CONFIGURATION = (
     "nothing wrong", "no shortage now, earlier not known", "limits not visible from here", "wrong setting"
 )  # fmt: skip
 BOTH = "over 50 % of the orphan limit, and short of TCP memory"
-ORPHAN_LIMIT, MEMORY = "over 50 %: live peers affected", "short of TCP memory"
-PENALISED, SPIKE = "over 25 %: only dead peers affected", "spike, now over"
+ORPHAN_LIMIT, MEMORY = "over 50 %: live peers at risk", "short of TCP memory"
+PENALISED, SPIKE = "over 25 %: only dead peers at risk", "spike, now over"
 
 STARVED = "starved by its own memory limit, not by tcp_mem"
 

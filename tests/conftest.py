@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import ctypes
 import importlib
 import os
 import time
@@ -21,8 +23,9 @@ hypothesis.settings.load_profile("tests")
 
 @pytest.fixture(autouse=True)
 def fresh_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """nagiosplugin keeps the output of the last check in a singleton."""
+    """nagiosplugin keeps the output of the last check in a singleton; 1.3.2 also keeps the standard output it was imported with."""
     monkeypatch.setattr(nagiosplugin.Runtime, "instance", None)
+    monkeypatch.setattr(nagiosplugin.Runtime, "stdout", None)
 
 
 @pytest.fixture
@@ -63,18 +66,26 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def nobody() -> Iterator[None]:
-    """The test runs without the rights of root, which it gives up for as long if it has them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.setegid(65534)
-    os.seteuid(65534)
+def powerless() -> Iterator[None]:
+    """The test runs without the rights of root, which it gives up for as long if it has them: modes count for it, too.
+
+    It stays the owner of its files, as the checkout may be in a directory that nobody else may enter.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    # capabilities(7): version 3, this thread; effective, permitted, inheritable, the lower 32 bits and then the upper.
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, held) == 0
+    none = (ctypes.c_uint32 * 6)(0, *held[1:3], 0, *held[4:])
+    assert libc.capset(header, none) == 0
     try:
         yield
     finally:
-        os.seteuid(0)
-        os.setegid(0)
+        assert libc.capset(header, held) == 0
+
+
+def pytest_configure() -> None:
+    """The trees that the tests plant have the modes of a system, whoever runs the tests."""
+    os.umask(0o022)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -82,3 +93,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if CI and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not run, and the packages that change it."""
+    reasons = collections.Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    if not reasons:
+        return
+    terminalreporter.section("not run")
+    packages: set[str] = set()
+    for reason, number in sorted(reasons.items()):
+        text, _colon, wanted = reason.partition(": apt-get install ")
+        packages.update(wanted.split())
+        terminalreporter.line(f"{number:4} {text}")
+    if packages:
+        terminalreporter.line(f"more of them run after: apt-get install {' '.join(sorted(packages))}")

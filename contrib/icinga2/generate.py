@@ -176,7 +176,7 @@ def services_conf() -> str:
     text = """\
 /* tcp-headroom: the services of Linux hosts that are checked without an agent, made by generate.py.
  *
- * Needs commands.conf. The plugins read the machine they run on, so a rule takes only hosts that
+ * Needs tcp-headroom-commands.conf. The plugins read the machine they run on, so a rule takes only hosts that
  * are this machine: those without an address, with a loopback address, or named like this node.
  * Where the configuration is synchronised to nodes that schedule their own checks, set
  * vars.tcp_headroom_local = true for their hosts.
@@ -200,7 +200,7 @@ def agent_services_conf() -> str:
     text = """\
 /* tcp-headroom: the services of Linux hosts with an Icinga 2 agent, made by generate.py.
  *
- * Needs commands.conf, here and on the agent. vars.agent_endpoint of the host is the name of the
+ * Needs tcp-headroom-commands.conf, here and on the agent. vars.agent_endpoint of the host is the name of the
  * agent's endpoint, which executes the checks. Icinga 2 wants such a host to have a zone: it has
  * one if it is defined below zones.d.
  */
@@ -224,7 +224,7 @@ def passive_services_conf() -> str:
     text = f"""\
 /* tcp-headroom: the services of hosts that submit results themselves, made by generate.py.
  *
- * Needs commands.conf. For hosts with vars.tcp_headroom_passive = true; see ../systemd for the
+ * Needs tcp-headroom-commands.conf. For hosts with vars.tcp_headroom_passive = true; see ../systemd for the
  * timer that submits. The user exists where its password is defined, in constants.conf say:
  *   const TcpHeadroomApiPassword = "..."
  * It may submit results of these services, and nothing else. "passive", which Icinga 2 runs when
@@ -309,10 +309,10 @@ def director_argument(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 FILES = {
-    "commands.conf": commands_conf,
-    "services.conf": services_conf,
-    "agent-services.conf": agent_services_conf,
-    "passive-services.conf": passive_services_conf,
+    "tcp-headroom-commands.conf": commands_conf,
+    "tcp-headroom-services.conf": services_conf,
+    "tcp-headroom-agent-services.conf": agent_services_conf,
+    "tcp-headroom-passive-services.conf": passive_services_conf,
     "director-basket.json": director_basket,
 }
 

@@ -159,20 +159,17 @@ def closed(request: pytest.FixtureRequest) -> Iterator[tuple[pathlib.Path, str]]
         path.chmod(0o700)
 
 
-def test_unreadable(closed: tuple[pathlib.Path, str], nobody: None) -> None:
+def test_unreadable(closed: tuple[pathlib.Path, str], powerless: None) -> None:
     """What the user may not read may say anything, if it counts at all."""
     tree, path = closed
     doubt = CLOSED[path]
     assert read(tree).blind == ([doubt] if doubt else [])
 
 
-def test_a_way_that_cannot_be_gone(closed: tuple[pathlib.Path, str], nobody: None) -> None:
+def test_a_way_that_cannot_be_gone(closed: tuple[pathlib.Path, str], powerless: None) -> None:
     tree, _path = closed
-    os.seteuid(os.getuid())
     (tree / "run/systemd").mkdir()
     (tree / "run/systemd").chmod(0)
-    if os.getuid() == 0:
-        os.seteuid(65534)
     with pytest.raises(Blind) as error:
         read(tree)
     assert str(error.value) == "cannot read /run/systemd/system: Permission denied"
@@ -196,13 +193,13 @@ class TestBounds:
         path.write_text(BOTH + "#" * (sysctl_files.LIMIT - len(BOTH) - 10) + f"\n{MEM} = 987654321\n")
         with path.open("ab") as file:
             file.truncate(100 << 20)
-        begun = time.monotonic()
+        begun = time.process_time()
         tracemalloc.start()
         found = read(tree)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 << 20
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
         assert answers(found) == {MEM: f"1 2 3 {D}/a.conf:1", ORPHANS: f"7 {D}/a.conf:2"}, "the line cut off is none"
         assert found.blind == [f"{D}/a.conf was read up to byte {sysctl_files.LIMIT} only"]
 
@@ -222,11 +219,12 @@ class TestBounds:
             f"{D}/5.conf was read up to byte {left} only",
         ]
 
+    @pytest.mark.slow
     def test_many_entries(self, tree: pathlib.Path) -> None:
         plant(tree, {f"{D}/{number}.conf": "" for number in range(host_root.ENTRIES + 1)})
-        begun = time.monotonic()
+        begun = time.process_time()
         found = read(tree)
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
         assert found.blind == [
             f"{D} has more than {host_root.ENTRIES} entries, and not all were looked at",
             f"there are {host_root.ENTRIES + 1} files of sysctls, and only the last {sysctl_files.FILES} were read",
@@ -243,17 +241,17 @@ class TestBounds:
     def test_many_patterns(self, tree: pathlib.Path) -> None:
         stars = "*a" * 7
         plant(tree, {f"{D}/a.conf": BOTH + "".join(f"net.ipv4.{n:05}{stars}*b=1\n" for n in range(PATTERNS + 1))})
-        begun = time.monotonic()
+        begun = time.process_time()
         found = read(tree)
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
         assert found.blind == [f"{D}/a.conf was not read to its end: there are too many patterns"]
 
     def test_long_keys_and_values(self, tree: pathlib.Path) -> None:
         plant(tree, {f"{D}/{number}.conf": "net.ipv4." + "[t]" * 340000 + "=1\n" for number in range(3)})
         plant(tree, {f"{D}/9.conf": f"{MEM}= 1 {'2' * 10000}\n"})
-        begun = time.monotonic()
+        begun = time.process_time()
         found = read(tree)
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
         assert len(found.settings[MEM].value) == 4096
         assert found.blind == []
 
@@ -267,9 +265,9 @@ class TestBounds:
         include = "[main]\ninclude=" + " ".join(f"p{number}" for number in range(9000)) + "\n"
         plant(tree, {f"/etc/tuned/p{number}/tuned.conf": include for number in range(200)})
         plant(tree, {"/etc/tuned/active_profile": "gone " * 10 + "p0\n"})
-        begun = time.monotonic()
+        begun = time.process_time()
         found = read(tree)
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
         assert found.blind == ["the active profile of tuned includes too many others, and only 100 were read"]
 
     def test_a_long_profile_of_tuned(self, tree: pathlib.Path) -> None:

@@ -32,6 +32,7 @@ def test_every_command_is_there() -> None:
     assert len(LINES) == 9 and set(ELSEWHERE) | set(SHORTER) < set(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in LINES if line not in ELSEWHERE])
 def test_command(line: str) -> None:
     before = {path: path.read_bytes() for path in (ROOT / "tests/transcripts").iterdir()}

@@ -58,7 +58,7 @@ def available() -> None:
     """Raises ``Missing`` if what boots a guest is not installed."""
     for command, package in ((QEMU, "qemu-system-x86"), (_NOT_ALONE[0], "util-linux")):
         if not shutil.which(command):
-            raise kernels.Missing(f"{command} is not installed (package {package})")
+            raise kernels.Missing(f"{command} is missing: apt-get install {package}")
 
 
 def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int, words: str = "") -> Run:

@@ -98,7 +98,7 @@ def _sources() -> Iterator[tuple[str, pathlib.Path]]:
     """Path in the guest, and the file on this machine, of all that does not change."""
     busybox = shutil.which("busybox")
     if not busybox:
-        raise kernels.Missing("busybox is not installed (package busybox-static)")
+        raise kernels.Missing("busybox is missing: apt-get install busybox-static")
     yield "bin/busybox", pathlib.Path(busybox)
     interpreter = pathlib.Path(sys.executable).resolve()
     yield "bin/python3", interpreter

@@ -104,14 +104,14 @@ def keep(path: pathlib.Path, data: bytes, outdated: str) -> None:
 
 
 def _fetch(kernel: Kernel, directory: pathlib.Path) -> pathlib.Path:
-    mirrors = _mirrors()
+    known = mirrors()
     sources = directory / "sources.list"
     lines = []
     for suite in kernel.suites:
         label = "Debian-Security" if suite.endswith("-security") else "Debian"
-        if label not in mirrors:
+        if label not in known:
             raise Missing(f"apt of this machine has no mirror labelled {label}")
-        lines.append(f"deb [arch={ARCHITECTURE} signed-by={KEYRING}] {mirrors[label]} {suite} main\n")
+        lines.append(f"deb [arch={ARCHITECTURE} signed-by={KEYRING}] {known[label]} {suite} main\n")
     sources.write_text("".join(lines))
     for part in ("state/lists/partial", "cache/archives/partial"):
         (directory / part).mkdir(parents=True)
@@ -139,7 +139,7 @@ def _fetch(kernel: Kernel, directory: pathlib.Path) -> pathlib.Path:
     return images[0]
 
 
-def _mirrors() -> dict[str, str]:
+def mirrors() -> dict[str, str]:
     """Debian's mirrors in the configuration of apt, by label."""
     done = _run(["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"], pathlib.Path("/"))
     rows = [line.split("|") for line in done.splitlines()]

@@ -382,11 +382,12 @@ class TestRefusals:
         (tmp_path / "kern.log").symlink_to("real.log")
         assert hits(look(tmp_path / "kern.log")) == 1
 
-    def test_forbidden(self, tmp_path: pathlib.Path, nobody: None) -> None:
+    def test_forbidden(self, tmp_path: pathlib.Path, powerless: None) -> None:
         with pytest.raises(Blind, match="not readable for this user"):
             files.view("/proc/1/environ", CLOCK, HOUR)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_hits(tmp_path: pathlib.Path) -> None:
     log = write(tmp_path / "kern.log", OLD + b"".join(line(3000 - n // 100) for n in range(100_000)))
     assert hits(look(log)) == 100_000

@@ -210,9 +210,6 @@ class TestJournal:
                 st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=9).map(
                     lambda entry: json.dumps(entry).encode()
                 ),
-                st.just(b'{"MESSAGE":"TCP: too many o","x":' + b"[" * 3000),
-                st.just(b'{"x":' + b"[" * 3000 + b'"TCP: too many o"' + b"]" * 3000 + b"}"),
-                st.just(b'{"MESSAGE":"TCP: too many o","x":' + b"9" * 5000 + b"}"),
             ),
             max_size=6,
         )
@@ -223,26 +220,46 @@ class TestJournal:
             assert isinstance(entry, dict)
             journal._event(entry, CLOCK)
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b'{"MESSAGE":"TCP: too many o","x":' + b"[" * 3000,
+            b'{"x":' + b"[" * 3000 + b'"TCP: too many o"' + b"]" * 3000 + b"}",
+            b'{"MESSAGE":"TCP: too many o","x":' + b"9" * 5000 + b"}",
+        ],
+    )
+    def test_line_beyond_what_is_read(self, line: bytes) -> None:
+        """Not among the random ones: hypothesis moves the limit of recursion, at which Python 3.9 then aborts."""
+        for entry in journal._wanted((line + b"\n") * 3 + b'{"MESSAGE":"TCP: too many o"}\n'):
+            journal._event(entry, CLOCK)
+            last = entry
+        assert last == {"MESSAGE": "TCP: too many o"}
 
+
+@pytest.mark.slow
 class TestBounded:
     """A process of its own with little memory and a clock of its own."""
 
     ROOM = 200 << 20
     """Address space in bytes: Python and the check take less than half of it."""
 
-    def check(self, *arguments: str, room: int = ROOM, seconds: float = 10.0) -> tuple[int, str]:
+    def check(self, *arguments: str, room: int = ROOM, seconds: int = 10) -> tuple[int, str]:
         environment = {
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(ROOT / "checks"),
             "TZ": "UTC",
         }
-        began = time.monotonic()
+
+        def limited() -> None:
+            # Seconds of the processor, so that a busy machine changes nothing.
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            resource.setrlimit(resource.RLIMIT_AS, (room, room))
+
+        code = "from tcp_headroom.commands.check_tcp_kernel_log import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", "from tcp_headroom.commands.check_tcp_kernel_log import main; main()", *arguments, "--no-state"],
-            capture_output=True, text=True, env=environment, timeout=60,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)),
+            [sys.executable, "-c", code, "--timeout", "500", *arguments, "--no-state"],
+            capture_output=True, text=True, env=environment, timeout=600, preexec_fn=limited,
         )  # fmt: skip
-        assert time.monotonic() - began < seconds
         assert done.stderr == "" and "internal error" not in done.stdout and "MemoryError" not in done.stdout, (
             done.stdout
         )

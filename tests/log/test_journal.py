@@ -16,6 +16,7 @@ from tcp_headroom.log.views import SUPPRESSED, View, Window
 from tcp_headroom.proc.clock import Clock
 from workbench import journals
 from workbench.journals import entry, kernel
+from workbench.machine import program
 
 pytestmark = pytest.mark.skipif(bool(journals.MISSING), reason=journals.MISSING)
 
@@ -203,16 +204,11 @@ def test_journalctl_is_ended_with_the_reading(tmp_path: pathlib.Path, monkeypatc
 
 def test_running_journald(tmp_path: pathlib.Path) -> None:
     """journald over the ring of this machine, in a mount namespace of its own, where root may do that."""
-    daemon = next(
-        (
-            path
-            for path in ("/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald")
-            if os.path.exists(path)
-        ),
-        None,
-    )
-    if os.geteuid() != 0 or not daemon or not os.path.exists("/etc/machine-id"):
-        pytest.skip("needs root, systemd-journald and a machine id")
+    daemon = program("systemd", "/lib/systemd/systemd-journald", "/usr/lib/systemd/systemd-journald")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to run systemd-journald")
+    if not os.path.exists("/etc/machine-id"):
+        pytest.skip("this machine has no /etc/machine-id")
     script = f"""
         mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal
         {daemon} & journald=$!

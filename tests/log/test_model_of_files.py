@@ -19,6 +19,7 @@ import shutil
 import time
 from collections.abc import Callable
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -211,5 +212,6 @@ class Files(Writer):
             self.seen[window] = known
 
 
+@pytest.mark.slow
 def test_rotated_files(world: None) -> None:
     explore(Files)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import calendar
 from typing import NamedTuple
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -149,5 +150,6 @@ class Ring(Model):
         return sum(length for moment, length in self.slept if moment >= self.born[hit])
 
 
+@pytest.mark.slow
 def test_ring(world: None) -> None:
     explore(Ring)

@@ -120,7 +120,7 @@ def private(tmp_path: pathlib.Path) -> str:
     return str(tmp_path)
 
 
-def test_without_rights(private: str, nobody: None) -> None:
+def test_without_rights(private: str, powerless: None) -> None:
     with pytest.raises(Blind, match="cannot open .*/user_beancounters: Permission denied"):
         beancounters.read(private)
 

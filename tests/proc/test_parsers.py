@@ -234,7 +234,7 @@ class TestReading:
         with pytest.raises(Blind, match="not a valid path"):
             reading.read("/proc\0", "net/sockstat")
 
-    def test_forbidden(self, tmp_path: pathlib.Path, nobody: None) -> None:
+    def test_forbidden(self, tmp_path: pathlib.Path, powerless: None) -> None:
         with pytest.raises(Blind, match="cannot open /proc/1/environ: Permission denied"):
             reading.read("/proc/1", "environ")
 

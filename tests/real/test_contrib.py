@@ -19,8 +19,8 @@ from workbench.nrpe import INSTALLED
 from workbench.watched_host import CRITICAL, OK, UNKNOWN, WARNING, WatchedHost, direct, plugin_directory
 
 EVERYWHERE = (
-    "icinga2/commands.conf", "icinga2/services.conf", "icinga2/agent-services.conf", "icinga2/passive-services.conf",
-    "icinga2/director-basket.json", "nagios/commands.cfg", "nagios/templates.cfg", "nagios/nrpe-services.cfg",
+    "icinga2/tcp-headroom-commands.conf", "icinga2/tcp-headroom-services.conf", "icinga2/tcp-headroom-agent-services.conf", "icinga2/tcp-headroom-passive-services.conf",
+    "icinga2/director-basket.json", "nagios/tcp-headroom-commands.cfg", "nagios/tcp-headroom-templates.cfg", "nagios/tcp-headroom-nrpe-services.cfg",
     "nrpe/tcp-headroom.cfg", "cron/tcp-headroom", "systemd/tcp-headroom-icinga2.service", "systemd/tcp-headroom-nagios.service",
     "checkmk/mrpe.cfg", "graphs/tcp-headroom.ini",
 )  # fmt: skip
@@ -44,7 +44,11 @@ def test_the_list_of_files_is_whole() -> None:
 
 def test_no_percent_sign_where_it_is_special() -> None:
     """crontab takes it for a newline, systemd and tmpfiles for a specifier."""
-    for path in (*CONTRIB.glob("cron/*"), *CONTRIB.glob("systemd/tcp-*"), CONTRIB / "rights/tmpfiles.conf"):
+    for path in (
+        *CONTRIB.glob("cron/*"),
+        *CONTRIB.glob("systemd/tcp-*"),
+        CONTRIB / "rights/tmpfiles.d/tcp-headroom.conf",
+    ):
         assert "%" not in path.read_text(), path
 
 
@@ -136,7 +140,9 @@ def test_units_are_valid(tmp_path: pathlib.Path) -> None:
     assert len(names) == 4
     drop_in = units / "nagios-nrpe-server.service.d"
     drop_in.mkdir()
-    (drop_in / "rights.conf").write_text((CONTRIB / "rights/nrpe-systemd-journal.conf").read_text())
+    (drop_in / "rights.conf").write_text(
+        (CONTRIB / "rights/nagios-nrpe-server.service.d/tcp-headroom.conf").read_text()
+    )
     server = pathlib.Path("/lib/systemd/system/nagios-nrpe-server.service")
     if not server.exists():
         pytest.skip("nagios-nrpe-server.service is missing: apt-get install nagios-nrpe-server")
@@ -175,7 +181,9 @@ def test_tmpfiles_makes_the_state_directory(tmp_path: pathlib.Path) -> None:
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nnagios:x:4711:4712::/:/bin/sh\n")
     (tmp_path / "etc/group").write_text("root:x:0:\nnagios:x:4712:\n")
     (tmp_path / "etc/tmpfiles.d").mkdir()
-    (tmp_path / "etc/tmpfiles.d/tcp-headroom.conf").write_text((CONTRIB / "rights/tmpfiles.conf").read_text())
+    (tmp_path / "etc/tmpfiles.d/tcp-headroom.conf").write_text(
+        (CONTRIB / "rights/tmpfiles.d/tcp-headroom.conf").read_text()
+    )
     (tmp_path / "var/lib").mkdir(parents=True)
     subprocess.run([tool, f"--root={tmp_path}", "--create", "tcp-headroom.conf"], check=True)
     made = (tmp_path / "var/lib/tcp-headroom").stat()
@@ -184,5 +192,7 @@ def test_tmpfiles_makes_the_state_directory(tmp_path: pathlib.Path) -> None:
 
 def test_sudoers_is_valid() -> None:
     visudo = program("sudo", "/usr/sbin/visudo")
-    done = subprocess.run([visudo, "-c", "-f", CONTRIB / "rights/sudoers"], capture_output=True, text=True)
+    done = subprocess.run(
+        [visudo, "-c", "-f", CONTRIB / "rights/sudoers.d/tcp-headroom"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -109,10 +109,10 @@ def node(host: WatchedHost) -> Iterator[Node]:
         node.configure(f"""
             const TcpHeadroomReadme = "https://wiki.example.org/tcp-headroom"
             const TcpHeadroomApiPassword = "{PASSWORD}"
-            include "commands.conf"
-            include "services.conf"
-            include "agent-services.conf"
-            include "passive-services.conf"
+            include "tcp-headroom-commands.conf"
+            include "tcp-headroom-services.conf"
+            include "tcp-headroom-agent-services.conf"
+            include "tcp-headroom-passive-services.conf"
             object Zone "master" {{ endpoints = [ NodeName ] }}
             object Endpoint NodeName {{ }}
             object Zone "agent" {{ endpoints = [ "agent" ], parent = "master" }}
@@ -302,14 +302,18 @@ def submit(environment: dict[str, str], *commands: str) -> subprocess.CompletedP
 
 
 def test_shipped_files_stand_alone(tmp_path: pathlib.Path) -> None:
-    """Without the constants, and with nothing but the ITL: each file beside commands.conf."""
+    """Without the constants, and with nothing but the ITL: each file beside tcp-headroom-commands.conf."""
     user = account()
     with workspace(user) as directory:
         authority = Authority.create(directory / "authority")
         node = Node(directory / "node", "localhost", user, authority, directory)
-        for name in ("services.conf", "agent-services.conf", "passive-services.conf"):
+        for name in (
+            "tcp-headroom-services.conf",
+            "tcp-headroom-agent-services.conf",
+            "tcp-headroom-passive-services.conf",
+        ):
             node.configure(f"""
-                include "commands.conf"
+                include "tcp-headroom-commands.conf"
                 include "{name}"
                 object Endpoint NodeName {{ }}
                 object Zone "master" {{ endpoints = [ NodeName ] }}

@@ -80,12 +80,12 @@ def pair() -> Iterator[Pair]:
             object Endpoint "agent" {{ host = "127.0.0.1", port = {agent.port}, log_duration = 0 }}
             object Zone "master" {{ endpoints = [ "master" ] }}
             object Zone "agent" {{ endpoints = [ "agent" ], parent = "master" }}
-            include "commands.conf"
+            include "tcp-headroom-commands.conf"
         """
         agent.configure(zones)
         master.configure(f"""{zones}
-            include "services.conf"
-            include "agent-services.conf"
+            include "tcp-headroom-services.conf"
+            include "tcp-headroom-agent-services.conf"
             object Host "far" {{
                 check_command = "dummy", zone = "master", address = "127.0.0.1"
                 vars.os = "Linux", vars.agent_endpoint = "agent"

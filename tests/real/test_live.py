@@ -33,7 +33,7 @@ def test_orphans_are_seen() -> None:
     assert seen.returncode == 0
 
 
-@pytest.mark.skipif(not namespaces_allowed(), reason="this machine allows no namespaces")
+@pytest.mark.skipif(not namespaces_allowed(), reason="this machine allows no user namespaces")
 @pytest.mark.parametrize(
     "command, override, limit",
     [
@@ -80,5 +80,5 @@ def test_kernel_ring(run: Run) -> None:
     assert_honest(run("check_tcp_kernel_log", "--source", "kmsg"))
 
 
-def test_kernel_ring_without_rights(run: Run, nobody: None) -> None:
+def test_kernel_ring_without_rights(run: Run, powerless: None) -> None:
     assert_honest(run("check_tcp_kernel_log", "--source", "kmsg"))

@@ -89,8 +89,8 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
             plugin_directory(directory, user, host),
         )
         node.configure(f"""
-            include "commands.conf"
-            include "services.conf"
+            include "tcp-headroom-commands.conf"
+            include "tcp-headroom-services.conf"
             object Endpoint NodeName {{ }}
             object Zone "master" {{ endpoints = [ NodeName ] }}
             object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon[0]}, enable_send_thresholds = true }}

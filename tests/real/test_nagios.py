@@ -29,6 +29,7 @@ def nagios() -> str:
 
 def configure(directory: pathlib.Path, objects: pathlib.Path, plugins: pathlib.Path, user: Account) -> pathlib.Path:
     """Debian's own nagios.cfg, with its directories moved and ``objects`` as its conf.d."""
+    nagios()
     for name in ("state", "log", "run", "cache", "state/rw", "state/spool/checkresults"):
         (directory / name).mkdir(parents=True)
     text = pathlib.Path("/etc/nagios4/nagios.cfg").read_text()
@@ -62,16 +63,19 @@ def shipped(objects: pathlib.Path, *names: str, **changes: str) -> None:
     objects.mkdir(exist_ok=True)
     for name in names:
         text = (SHIPPED / name).read_text()
-        if name.split("-")[0] in changes:
-            text = text.replace("members           localhost", f"members           {changes[name.split('-')[0]]}")
+        kind = name.removeprefix("tcp-headroom-").split("-")[0]
+        if kind in changes:
+            text = text.replace("members           localhost", f"members           {changes[kind]}")
         (objects / name).write_text(text)
 
 
-@pytest.mark.parametrize("file", ["services.cfg", "nrpe-services.cfg", "passive-services.cfg"])
+@pytest.mark.parametrize(
+    "file", ["tcp-headroom-services.cfg", "tcp-headroom-nrpe-services.cfg", "tcp-headroom-passive-services.cfg"]
+)
 def test_each_file_loads_as_it_is_shipped(file: str) -> None:
     user = account()
     with workspace(user) as directory:
-        shipped(directory / "conf.d", "commands.cfg", "templates.cfg", file)
+        shipped(directory / "conf.d", "tcp-headroom-commands.cfg", "tcp-headroom-templates.cfg", file)
         configuration = configure(directory / "nagios", directory / "conf.d", directory, user)
         text = verify(configuration, user)
         assert "Total Warnings: 0\nTotal Errors:   0" in text
@@ -136,12 +140,10 @@ def server() -> Iterator[Server]:
         plugins = plugin_directory(directory, user, host)
         site = Site(host, plugins, directory, user)
         for name in ("check_nrpe", "check_dummy"):
-            (plugins / name).symlink_to(
-                program("nagios-nrpe-plugin and monitoring-plugins-basic", f"{INSTALLED}/{name}")
-            )
+            (plugins / name).symlink_to(program("nagios-nrpe-plugin monitoring-plugins-basic", f"{INSTALLED}/{name}"))
         shipped(
-            directory / "conf.d", "commands.cfg", "templates.cfg", "services.cfg", "nrpe-services.cfg",
-            "passive-services.cfg", nrpe="far", passive="silent",
+            directory / "conf.d", "tcp-headroom-commands.cfg", "tcp-headroom-templates.cfg", "tcp-headroom-services.cfg", "tcp-headroom-nrpe-services.cfg",
+            "tcp-headroom-passive-services.cfg", nrpe="far", passive="silent",
         )  # fmt: skip
         (directory / "conf.d/hosts.cfg").write_text("".join(
             f"define host {{\n use linux-server\n host_name {name}\n address {address}\n active_checks_enabled 0\n}}\n"

@@ -89,7 +89,7 @@ def test_arguments_are_refused(site: Site, nrpe: Nrpe) -> None:
 def test_a_hanging_source_ends_at_the_time_out_of_the_plugin(site: Site, tmp_path: pathlib.Path) -> None:
     """journalctl hangs, in a mount namespace of the daemon's own; check_nrpe would give up after 10 seconds."""
     if os.geteuid() != 0:
-        pytest.skip("needs root, for a mount namespace")
+        pytest.skip("needs root, to give a daemon of another user a mount namespace")
     site.host.become(OK)
     hanging = site.directory / "hanging"
     hanging.write_text(f"#!/bin/sh\necho $$ >>{site.directory}/hanging.pids\nexec sleep 1000\n")

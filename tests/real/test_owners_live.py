@@ -15,10 +15,11 @@ import pytest
 
 from tcp_headroom import wording
 from workbench.command import BIN, Run
+from workbench.machine import program
 from workbench.namespaces import MAKER, UNSHARE, namespaces_allowed
 from workbench.owner_lines import ADDED, told_at_once
 
-isolated = pytest.mark.skipif(not namespaces_allowed(), reason="this machine allows no namespaces")
+isolated = pytest.mark.skipif(not namespaces_allowed(), reason="this machine allows no user namespaces")
 
 ORPHANS = [BIN / "check_tcp_orphans", "-v", "--max-orphans", "1000000"]
 MEM = [BIN / "check_tcp_mem", "-v", "--tcp-mem", "100000000,200000000,300000000"]
@@ -59,7 +60,9 @@ def owning(command: Sequence[str | os.PathLike[str]]) -> list[str]:
 def test_orphans_by_port() -> None:
     """Those of clients, by the port they are connected to; beside ordinarily closed clients, which are none."""
     with orphans("--port", "8081", "--port", "8080", "--closed", "10", "25") as inside:
-        closed = subprocess.run([*inside, "ss", "-Htan", "state", "fin-wait-2"], capture_output=True, text=True)
+        closed = subprocess.run(
+            [*inside, program("iproute2", "ss"), "-Htan", "state", "fin-wait-2"], capture_output=True, text=True
+        )
         assert closed.stdout.count("\n") == 20
         assert owning([*inside, *ORPHANS]) == [
             "connections to port 8080: 25 orphans, 50.0 %; FIN_WAIT1 25; peers 127.0.0.0/24 (25)",
@@ -114,7 +117,9 @@ SKMEM = re.compile(r"(\S+)\s+\d+\s+\d+\s+\S+:(\d+)\s+\S+:(\d+|\*)\s.*skmem:\(r(\
 
 def by_ss(inside: list[str]) -> list[tuple[str, ...]]:
     """State, both ports, and r, f and w of each socket."""
-    printed = subprocess.run([*inside, "ss", "-HOtanm"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [*inside, program("iproute2", "ss"), "-HOtanm"], capture_output=True, text=True, check=True
+    ).stdout
     found = sorted(SKMEM.findall(printed))
     assert len(found) == printed.count("skmem")
     return found
@@ -162,7 +167,7 @@ def test_without_rights(run: Run, request: pytest.FixtureRequest) -> None:
     with subprocess.Popen([sys.executable, MAKER, "29"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as maker:  # fmt: skip
         assert maker.stdin and maker.stdout
         assert maker.stdout.readline() == "29 orphans\n"
-        request.getfixturevalue("nobody")
+        request.getfixturevalue("powerless")
         seen = [told_at_once(run, command) for command in ("check_tcp_orphans", "check_tcp_mem")]
         maker.stdin.close()
         assert maker.stdout.readline() == "0 orphans\n"

@@ -63,7 +63,10 @@ def as_the_drop_in(user: Account, group: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("group", [GROUP, "adm"])
 def test_the_drop_in_reaches_plugins_of_nrpe(place: Place, group: str) -> None:
-    assert "SupplementaryGroups=systemd-journal\n" in (CONTRIB / "rights/nrpe-systemd-journal.conf").read_text()
+    assert (
+        "SupplementaryGroups=systemd-journal\n"
+        in (CONTRIB / "rights/nagios-nrpe-server.service.d/tcp-headroom.conf").read_text()
+    )
     site = Site(WatchedHost(place.directory), place.directory, place.directory, place.user)
     with site.nrpe(group, wrapper=as_the_drop_in(place.user, group), rights={}) as nrpe:
         code, text = nrpe.ask("id")
@@ -130,7 +133,7 @@ def test_icinga2_and_nagios_need_usermod(place: Place, run: object) -> None:
 def test_sudo_runs_exactly_one_command_line(place: Place) -> None:
     """Under NRPE, with ``id`` in the place of the plugin: root with the pinned arguments, refused with any other."""
     program("sudo", "/usr/bin/sudo")
-    rule = (CONTRIB / "rights/sudoers").read_text().splitlines()[-1]
+    rule = (CONTRIB / "rights/sudoers.d/tcp-headroom").read_text().splitlines()[-1]
     line = rule.partition("NOPASSWD: ")[2]
     root = place.directory / "root"
     (root / "plugins").mkdir(parents=True)
@@ -138,7 +141,7 @@ def test_sudo_runs_exactly_one_command_line(place: Place) -> None:
     plugin = root / "plugins" / pathlib.Path(line.split()[0]).name
     plugin.write_text("#!/bin/sh -e\nid\n")
     plugin.chmod(0o755)
-    (root / "sudoers.d/tcp-headroom").write_text((CONTRIB / "rights/sudoers").read_text())
+    (root / "sudoers.d/tcp-headroom").write_text((CONTRIB / "rights/sudoers.d/tcp-headroom").read_text())
     (root / "sudoers.d/tcp-headroom").chmod(0o440)
     site = Site(WatchedHost(place.directory), place.directory, place.directory, place.user)
     mounts: dict[pathlib.Path | str, str] = {root / "plugins": INSTALLED, root / "sudoers.d": "/etc/sudoers.d"}
@@ -155,6 +158,6 @@ def test_sudo_runs_exactly_one_command_line(place: Place) -> None:
 
 def test_the_readme_names_every_file() -> None:
     text = (CONTRIB / "rights/README.md").read_text()
-    for path in (CONTRIB / "rights").iterdir():
-        assert path.name == "README.md" or f"({path.name})" in text
+    for path in (CONTRIB / "rights").glob("*/*"):
+        assert f"({path.relative_to(CONTRIB / 'rights')})" in text
     assert f"usermod -aG {GROUP}" in text

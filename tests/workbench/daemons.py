@@ -18,6 +18,8 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
+from workbench.machine import program
+
 PATIENCE = 30.0
 """Seconds after which a condition that is waited for counts as failed."""
 
@@ -64,16 +66,8 @@ def account(name: str = "nobody") -> Account:
     try:
         found = pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     except KeyError:
-        pytest.skip(f"there is no user {name}")
+        pytest.skip(f"there is no user {name}: apt-get install nagios-nrpe-server")
     return Account(found.pw_name, found.pw_uid, found.pw_gid)
-
-
-def program(package: str, *paths: str) -> str:
-    """The first of these programs that exists; skips, naming the package, if none does."""
-    for path in paths:
-        if os.access(path, os.X_OK):
-            return path
-    pytest.skip(f"{paths[0]} is missing: apt-get install {package}")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,11 @@ REMOTE = next(
     ),
     None,
 )
-MISSING = "needs journalctl and systemd-journal-remote" if not (REMOTE and shutil.which("journalctl")) else ""
+MISSING = (
+    ""
+    if REMOTE and shutil.which("journalctl")
+    else "journalctl or systemd-journal-remote is missing: apt-get install systemd systemd-journal-remote"
+)
 
 
 def entry(received: float, monotonic: float, boot: str, **fields: str | bytes) -> dict[str, str | bytes]:

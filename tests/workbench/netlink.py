@@ -82,7 +82,7 @@ class Kernel:
         data = next(self.current, None)
         if data is None:
             # Nothing more comes: a wait would end with the time-out.
-            raise TimeoutError("timed out")
+            raise socket.timeout("timed out")
         buffer[: len(data)] = data
         return self.says or len(data), self.sender
 
@@ -104,7 +104,7 @@ class Losing(Kernel):
     def recvfrom_into(self, buffer: memoryview, size: int, flags: int) -> tuple[int, object]:
         try:
             return super().recvfrom_into(buffer, size, flags)
-        except TimeoutError:
+        except socket.timeout:
             raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS)) from None
 
 

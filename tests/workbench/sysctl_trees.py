@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
-import shutil
 import subprocess
 from collections.abc import Mapping
 
-import pytest
-
 from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD
+from workbench.machine import program, require_namespaces
 
 KEYS = ("net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_rmem")
 """Each network namespace has its own."""
@@ -72,21 +69,15 @@ def boot(tool: str, root: pathlib.Path) -> dict[str, str]:
     return {key: " ".join(line.split()) for key, line in zip(KEYS, done.stdout.splitlines())}
 
 
-@functools.cache
-def _reason_against(tool: str) -> str | None:
-    program = {SYSTEMD: "/lib/systemd/systemd-sysctl", PROCPS: "/usr/sbin/sysctl", BUSYBOX: "busybox"}[tool]
-    if not shutil.which(program):
-        return f"needs {program}"
-    write = f"mount -t tmpfs none /run && echo 61 >/proc/sys/{KEYS[0].replace('.', '/')}"
-    try:
-        done = subprocess.run([*UNSHARE, "sh", "-c", write], capture_output=True, text=True)
-    except FileNotFoundError:
-        return "needs unshare"
-    return f"needs namespaces: {done.stderr}" if done.returncode else None
-
-
 def require(tool: str) -> None:
     """Skip the test where the real tool cannot be run."""
-    reason = _reason_against(tool)
-    if reason:
-        pytest.skip(reason)
+    package = {SYSTEMD: "systemd", PROCPS: "procps", BUSYBOX: "busybox-static"}[tool]
+    program(
+        package,
+        *{SYSTEMD: ["/lib/systemd/systemd-sysctl"], PROCPS: ["/usr/sbin/sysctl", "/sbin/sysctl"], BUSYBOX: ["busybox"]}[
+            tool
+        ],
+    )
+    # A root may be mounted so that a namespace in it may not write there.
+    write = f"mount -t tmpfs none /run && echo 61 >/proc/sys/{KEYS[0].replace('.', '/')} && "
+    require_namespaces(*UNSHARE, "sh", "-ec", write + '"$@"', "sh")

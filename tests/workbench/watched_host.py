@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import time
 
@@ -114,6 +115,8 @@ def plugin_directory(directory: pathlib.Path, user: Account, host: WatchedHost |
     for package in (tcp_headroom, nagiosplugin):
         source = pathlib.Path(package.__file__ or "").parent
         shutil.copytree(source, library / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    # Nobody but its owner may read in a checkout made under umask 077.
+    subprocess.run(["chmod", "-R", "a+rX", library], check=True)
     plugins.mkdir()
     for command in COMMANDS:
         path = plugins / command

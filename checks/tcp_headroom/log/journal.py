@@ -173,15 +173,16 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
     program = next((path for path in PROGRAMS if os.path.exists(path)), None)
     if not program:
         raise Blind("there is no journalctl on this host", remedy="use --source kmsg or --source file")
-    process = subprocess.Popen(
-        [program, "--no-pager", "--output=json", f"--output-fields={FIELDS}", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-    )
-    assert process.stdout and process.stderr
+    process = None
     try:
+        process = subprocess.Popen(
+            [program, "--no-pager", "--output=json", f"--output-fields={FIELDS}", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        )
+        assert process.stdout and process.stderr
         rest = b""
         while True:
             data = os.read(process.stdout.fileno(), BLOCK)
@@ -197,10 +198,9 @@ def _blocks(arguments: Sequence[str]) -> Iterator[bytes]:
         if process.wait() != 0 or "No journal files" in complaint:
             raise _refusal(complaint)
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        if process:
+            with process:
+                process.kill()
 
 
 def _refusal(complaint: str) -> Blind:

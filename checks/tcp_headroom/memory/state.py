@@ -220,7 +220,7 @@ def _understood(data: bytes, file: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         values = None
     version = values.get("format") if isinstance(values, dict) else None
-    if not isinstance(values, dict) or type(version) is not int or version < 1:
+    if not isinstance(values, dict) or type(version) is not int or not 1 <= version <= 9999:
         return {"damaged": True}
     if version > FORMAT:
         raise Blind(f"{file} was written by a later version of this suite, format {version}, and is not changed")

@@ -1,0 +1,1 @@
+"""Minimal Debian roots, and what a newcomer does in them."""

@@ -64,7 +64,13 @@ class Shell:
     """An interactive shell on a terminal of its own, in which a test types."""
 
     def __init__(self, arguments: list[str], home: pathlib.Path) -> None:
-        environment = {"PATH": f"{BIN}:{os.defpath}", "HOME": str(home), "TERM": "dumb", "PS1": "ready> ", "LC_ALL": "C"}
+        environment = {
+            "PATH": f"{BIN}:{os.defpath}",
+            "HOME": str(home),
+            "TERM": "dumb",
+            "PS1": "ready> ",
+            "LC_ALL": "C",
+        }
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             arguments, stdin=slave, stdout=slave, stderr=slave, cwd=home, env=environment, start_new_session=True
@@ -88,7 +94,7 @@ class Shell:
 
 
 def bash(home: pathlib.Path) -> Shell:
-    shell = Shell([program("bash", "bash"), "--norc", "--noprofile", "-i"], home)
+    shell = Shell(["/bin/bash", "--norc", "--noprofile", "-i"], home)
     shell.type("for file in " + str(CONTRIB / "completion/bash") + "/*; do . $file; done; echo loa''ded\n", "loaded")
     return shell
 

@@ -74,7 +74,8 @@ def of_limits(host: limits_host.Host) -> Iterator[str]:
     host.levels(low, pressure, most)
     host.persist("net.ipv4.tcp_max_orphans = 4096\n")
     yield host.text()
-    host.persist("", "/etc/sysctl.d/60-more.conf/")
+    host.levels(low - 1, pressure, most)
+    host.persist("x" * (2 << 20), "/etc/sysctl.d/60-more.conf")
     yield host.text()
 
 

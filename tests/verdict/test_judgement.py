@@ -15,7 +15,6 @@ from tcp_headroom.proc.sysctl import Hidden
 from tcp_headroom.verdict import judgement
 from tcp_headroom.verdict.evidence import Counter, Evidence, Grant, Log
 
-
 LEVELS = TcpMem(100, 200, 400)
 WHY = Blind("net/x cannot be read")
 AWAY = Hidden("this is a child network namespace")

@@ -273,7 +273,7 @@ def test_a_level_has_one_meaning() -> None:
 def test_what_does_not_fit_is_in_the_further_lines(
     findings: list[str], steps: list[str], rest: list[str], line: str, more: list[str]
 ) -> None:
-    words = plugin.Wording(str, list, list, {})
+    words = plugin.Wording("", str, list, list, {})
     words.name = "TCP X"
     text = words._line("TCP X OK - ", findings, steps, rest)
     assert len(f"TCP X OK - {text}") <= 250

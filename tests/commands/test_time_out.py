@@ -161,7 +161,7 @@ def test_no_alarm_rings_after_the_last_line() -> None:
     before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     try:
         signal.alarm(60)
-        wording = plugin.Wording(str, list, lambda: ["a"], {}, lambda alarm, stop: f"{alarm} {stop}")
+        wording = plugin.Wording(None, str, lambda _: [], lambda _: ["a"], {}, lambda _, alarm, stop: f"{alarm} {stop}")
         assert wording.verbose(results) == ["False None", "a"]
         assert signal.alarm(0) == 0
     finally:

@@ -7,6 +7,7 @@ check_tcp_limits.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import NamedTuple
 
@@ -59,6 +60,7 @@ def test_what_a_phone_shows(capsys: pytest.CaptureFixture[str]) -> None:
         print("\n" + "\n".join(sorted({line[:80] for line in lines})))
     for line in lines:
         assert_grammar(line)
+        assert not re.search(r"[:;,] ?[:;,.]|\. ?[:;,]|  ", line.replace("...", "")), line
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.command} {call.arguments}")

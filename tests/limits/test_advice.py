@@ -50,7 +50,7 @@ class TestNeverLower:
         assert output.code == 1
         assert re.search(
             r" - tcp_max_orphans outside -w or -c: [0-9]+, [13]00.0 % of 131072; tcp_mem outside "
-            r"-w or -c: max [26].[27] GiB, [13]00.0 % of about 2.2 GiB. Next: change the setting, or the range",
+            r"-w or -c: max [26].[28] GiB, [13]00.0 % of about 2.2 GiB. Next: change the setting, or the range",
             output.lines[0],
         )
         assert commands(host, "-w", "50:90") == []

@@ -66,7 +66,7 @@ def test_one_peak_a_day(host: Host, at: object) -> None:
     host.check(3)
     assert host.peaks == {"2026-03-25": [40, NOON], "2026-03-26": [3, NOON + DAY]}
     assert "\nPeak of 14 days: 40 orphans, 24 h ago\n" in host.check(2, "-v").text
-    assert "\nThe peak of 1 day: 3 orphans, now\n" in host.check(2, "-v", "--peak-days", "1").text
+    assert "\nPeak of 1 day: 3 orphans, now\n" in host.check(2, "-v", "--peak-days", "1").text
 
 
 def test_a_quiet_day_is_a_day_that_was_watched(host: Host) -> None:

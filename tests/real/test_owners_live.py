@@ -107,7 +107,7 @@ def test_penalised() -> None:
         assert time.monotonic() - begin > 2
         assert seen == [
             by_port,
-            "at least 25 of them are penalised now: the peer takes no data, and none was sent for 2 s; "
+            "at least 25 of them are penalised now: the peer takes no data, and no data was sent for 2 s; "
             "ICMP errors and lost routes cannot be seen from here",
         ]
 

@@ -100,7 +100,7 @@ def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest
     ]
     install(monkeypatch, Kernel([*many, done()], [done()]))
     assert list(owners.of_orphans(4, 5))[1] == (
-        "at least 2 of them are penalised now: the peer takes no data, and none was sent for 4 s; ICMP errors and lost "
+        "at least 2 of them are penalised now: the peer takes no data, and no data was sent for 4 s; ICMP errors and lost "
         "routes cannot be seen from here"
     )
 
@@ -360,7 +360,7 @@ def test_the_time_of_the_check_runs_out(run: Run, monkeypatch: pytest.MonkeyPatc
 
     totals(monkeypatch, 2)
     monkeypatch.setattr(sock_diag, "dump", slow)
-    (line, verdict) = told(run, command)
+    (verdict, line) = told(run, command)
     assert line == "not shown, the rest: the check gave up after 1s; allow more time with -t"
     assert verdict.startswith("Verdict: not known - the check gave up after 1s; ")
 

@@ -11,8 +11,6 @@ read, that growth alone is judged, and the status line says so.
 from __future__ import annotations
 
 import argparse
-import functools
-import re
 import time
 
 import nagiosplugin
@@ -52,8 +50,6 @@ LABELS = {
 
 UNREADABLE = "no kernel log"
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
 
 EXAMPLES = """\
   check_tcp_kernel_log --lookback 2h
@@ -71,11 +67,11 @@ def build_parser() -> options.Parser:
     )
     judging, reading = parser.judging, parser.reading
     judging.add_argument(
-        "--lookback", metavar="DURATION", type=duration, default="1h",
+        "--lookback", metavar="DURATION", type=options.duration, default="1h",
         help="look so far back, a whole number and one of s, m, h, d; default: 1h",
     )  # fmt: skip
     judging.add_argument(
-        "--min-coverage", metavar="PERCENT", type=percentage, default=50.0,
+        "--min-coverage", metavar="PERCENT", type=options.percentage, default=50.0,
         help="UNKNOWN if less of that time was seen; default: 50",
     )  # fmt: skip
     reading.add_argument(
@@ -93,21 +89,6 @@ def build_parser() -> options.Parser:
     reading.add_argument("--log-host", metavar="NAME", help="in a log of many hosts, count the lines of this one")
     options.add_state(parser)
     return parser
-
-
-def duration(text: str) -> tuple[str, int]:
-    """An option's type: a duration as written and in seconds."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in UNITS):
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
-    return text, int(number) * UNITS[unit]
-
-
-def percentage(text: str) -> float:
-    """An option's type: 0 to 100, a percent sign allowed."""
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%?", text, re.ASCII) or float(text.rstrip("%")) > 100:
-        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a percentage from 0 to 100")
-    return float(text.rstrip("%"))
 
 
 def request(parser: options.Parser, arguments: argparse.Namespace) -> choice.Request:
@@ -410,13 +391,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            seen.steps,
-            functools.partial(conclusion, seen),
-        ),
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
         Hits("hits", arguments.warning or none, arguments.critical),
         Hits("memory_hits", None, None if arguments.critical else none),

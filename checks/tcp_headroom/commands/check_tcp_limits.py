@@ -8,7 +8,6 @@ calculates. Nothing is changed: the commands that would are printed with ``-v``.
 
 from __future__ import annotations
 
-import functools
 import time
 
 import nagiosplugin
@@ -293,12 +292,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            seen.steps,
-        ),
+        plugin.Wording(seen, figure, rest, explanation, seen.steps),
         seen,
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),

@@ -10,7 +10,6 @@ only this check sees them.
 from __future__ import annotations
 
 import argparse
-import functools
 
 import nagiosplugin
 
@@ -279,13 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            NEXT_STEPS,
-            functools.partial(conclusion, seen),
-        ),
+        plugin.Wording(seen, figure, rest, explanation, NEXT_STEPS, conclusion),
         seen,
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),

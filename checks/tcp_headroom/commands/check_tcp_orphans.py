@@ -8,7 +8,6 @@ one is reset.
 
 from __future__ import annotations
 
-import functools
 import time
 
 import nagiosplugin
@@ -231,13 +230,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin.run(
         NAME,
         arguments,
-        plugin.Wording(
-            functools.partial(figure, seen),
-            functools.partial(rest, seen),
-            functools.partial(explanation, seen),
-            seen.steps,
-            functools.partial(conclusion, seen),
-        ),
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
         Usage("usage", warning, critical),
     )

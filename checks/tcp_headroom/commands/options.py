@@ -25,6 +25,7 @@ argparse._ = str  # type: ignore[attr-defined]
 
 UNKNOWN = 3
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?"
 
 
@@ -108,6 +109,21 @@ def whole(noun: str = "", most: int = 10**9 - 1) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def duration(text: str) -> tuple[str, int]:
+    """An option's type: a duration as written and in seconds."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in _UNITS):
+        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
+    return text, int(number) * _UNITS[unit]
+
+
+def percentage(text: str) -> float:
+    """An option's type: 0 to 100, a percent sign allowed."""
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%?", text, re.ASCII) or float(text.rstrip("%")) > 100:
+        raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a percentage from 0 to 100")
+    return float(text.rstrip("%"))
 
 
 def add_state(parser: Parser) -> None:

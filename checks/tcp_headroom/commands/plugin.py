@@ -174,7 +174,7 @@ class Wording(nagiosplugin.Summary):
     UNKNOWN   ``what cannot be seen, and why. Next: remedy. figure. rest``
     ========  ==================================================================
 
-    Contexts give reason and figure as the hint of a result that is not OK. Findings come
+    ``seen`` is the host; each function is handed it. Contexts give reason and figure as the hint of a result that is not OK. Findings come
     worst first; what two have in common, figure or step, is said once. ``figure`` is
     what an OK line begins with.
     ``rest`` are the margins, and what else is good to know, each a sentence without its
@@ -185,17 +185,18 @@ class Wording(nagiosplugin.Summary):
 
     def __init__(
         self,
-        figure: Callable[[], str],
-        rest: Callable[[], Iterable[str]],
-        explanation: Callable[[], Iterable[str]],
+        seen: Value,
+        figure: Callable[[Value], str],
+        rest: Callable[[Value], Iterable[str]],
+        explanation: Callable[[Value], Iterable[str]],
         next_steps: dict[str, str],
-        conclusion: Callable[[bool, Blind | None], str] = lambda _alarm, _stop: "",
+        conclusion: Callable[[Value, bool, Blind | None], str] = lambda _seen, _alarm, _stop: "",
     ) -> None:
-        self.figure = figure
-        self.rest = rest
-        self.explanation = explanation
+        self.figure: Callable[[], str] = functools.partial(figure, seen)
+        self.rest: Callable[[], Iterable[str]] = functools.partial(rest, seen)
+        self.explanation: Callable[[], Iterable[str]] = functools.partial(explanation, seen)
         self.next_steps = next_steps
-        self.conclusion = conclusion
+        self.conclusion: Callable[[bool, Blind | None], str] = functools.partial(conclusion, seen)
         self.name = ""
         """What the line begins with, the name of the check."""
         self.more: list[str] = []

@@ -54,7 +54,8 @@ def opened(path: str) -> IO[bytes]:
         # O_NONBLOCK: open() of a FIFO would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
-        raise Blind(f"{shown} is not readable for this user; add it to the group of the file, often adm") from None
+        remedy = "add this user to the group of the file, often adm"
+        raise Blind(f"this user cannot read {shown}", remedy=remedy) from None
     except OSError as error:
         raise Blind(f"cannot open {shown}: {wording.clean(error.strerror or '')}") from None
     except ValueError:

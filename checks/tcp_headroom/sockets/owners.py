@@ -228,7 +228,7 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
         line = (
             f"{service}: {wording.size(held)}, {wording.percent(100 * held / whole)}, in "
             f"{wording.count(holding.sockets, 'socket')}; {wording.size(holding.received)} received, "
-            f"{wording.size(holding.queued)} to send"
+            f"{wording.size(holding.queued)} to be sent"
         )
         # A sample may come out larger than all there is.
         largest = _largest({name: min(size, held) for name, size in holding.holders.items()})

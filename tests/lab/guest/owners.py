@@ -59,7 +59,7 @@ def owners() -> None:
         _memory(many, held)
         kernel.wait(lambda: time.monotonic() - silent > 245, "the orphans to have been silent for 240 s", 600)
         penalised = (
-            "at least 40 of them are penalised now: the peer takes no data, and none was sent for 240 s; ICMP errors and "
+            "at least 40 of them are penalised now: the peer takes no data, and no data was sent for 240 s; ICMP errors and "
             "lost routes cannot be seen from here"
         )
         _expect_lines("check_tcp_orphans", "left: 4x 203", [*ports, penalised, more])

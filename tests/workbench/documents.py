@@ -76,12 +76,14 @@ NAMES = {
     "TCP LIMITS": "check_tcp_limits",
 }
 LIMITS = NAMES["TCP LIMITS"]
+STATUS = r"(TCP [A-Z ]+|check_\w+) (OK|WARNING|CRITICAL|UNKNOWN) - "
+"""What every status line begins with."""
 
 
 def entries_of(status: str) -> list[Entry | None]:
     """The entry of each finding of a status line, None for one that has none."""
     text = status.partition(" | ")[0]
-    start = re.match(r"(TCP [A-Z ]+|check_\w+) (OK|WARNING|CRITICAL|UNKNOWN) - ", text)
+    start = re.match(STATUS, text)
     assert start, text
     if start[1] not in NAMES:
         return [_best(text, ("UNKNOWN",))]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.guest import resets
 from tcp_headroom.verdict import judgement
 from workbench import kernel_log_host, limits_host
 from workbench.command import ROOT, TRANSCRIPTS, Run
@@ -127,3 +128,10 @@ def test_headings_are_different() -> None:
 def test_cases_of_the_verdict() -> None:
     table = section((DOC / "runbook.md").read_text(), "The verdict of -v")
     assert tuple(re.findall(r"^\| ([A-Za-z0-9 ,:%]+) \|", table, re.MULTILINE)[1:]) == judgement.CASES
+
+
+def test_the_recipe_is_the_one_that_the_lab_has_run() -> None:
+    block = section((DOC / "runbook.md").read_text(), "Who is being reset").split("```")[1]
+    assert f"mount -t tracefs tracefs {resets.TRACING} " in block
+    assert [f"echo {value} > {resets.EVENT}" in block for value in (1, 0)] == [True, True]
+    assert f"grep {resets.REASON} {resets.TRACING}/trace_pipe" in block

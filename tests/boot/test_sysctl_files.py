@@ -172,12 +172,32 @@ def test_volatile_files_hide_nothing(tree: pathlib.Path) -> None:
     assert said(read(tree)) == [f"{MEM} = 1 ({D}/a.conf:1)"]
 
 
-def test_a_masked_unit(tree: pathlib.Path) -> None:
-    unit = "/etc/systemd/system/systemd-sysctl.service"
-    plant(tree, {f"{D}/a.conf": f"{MEM}=1\n", unit: "-> /dev/null"})
+UNIT = "systemd-sysctl.service"
+
+
+@pytest.mark.parametrize(
+    "files, why",
+    [
+        ({f"/etc/systemd/system/{UNIT}": "-> /dev/null"}, f"/etc/systemd/system/{UNIT} is a link to /dev/null"),
+        ({f"/etc/systemd/system/{UNIT}": ""}, f"/etc/systemd/system/{UNIT} is empty"),
+        ({f"/etc/systemd/system.control/{UNIT}": ""}, f"/etc/systemd/system.control/{UNIT} is empty"),
+        ({f"/usr/local/lib/systemd/system/{UNIT}": "-> /dev/null"}, f"/usr/local/lib/systemd/system/{UNIT} is a link to /dev/null"),
+        ({f"/etc/systemd/system/{UNIT}": "-> empty", "/etc/systemd/system/empty": ""}, f"/etc/systemd/system/{UNIT} is empty"),
+        ({"../proc/cmdline": f"quiet systemd.mask={UNIT}\n"}, f"the command line of the kernel has systemd.mask={UNIT}"),
+        ({"../proc/cmdline": "systemd.mask=systemd-sysctl\n"}, f"the command line of the kernel has systemd.mask={UNIT}"),
+        # A unit of the administrator's own wins over the package's, and runs.
+        ({f"/etc/systemd/system/{UNIT}": "[Unit]\n", f"/usr/local/lib/systemd/system/{UNIT}": ""}, ""),
+        ({f"/usr/lib/systemd/system/{UNIT}": "[Unit]\n"}, ""),
+        ({f"/run/systemd/system/{UNIT}": ""}, ""),
+        ({"../proc/cmdline": "systemd.mask=systemd-sysctl.socket rd.systemd.mask=x\n"}, ""),
+    ],
+)  # fmt: skip
+def test_a_masked_unit(tree: pathlib.Path, files: dict[str, str], why: str) -> None:
+    """By a link, by an empty file, by a word; what is masked until the next boot only does not count."""
+    plant(tree, {f"{D}/a.conf": f"{MEM}=1\n", **files})
     found = read(tree)
-    assert found.settings == {}
-    assert found.notes == [f"{unit} is a link to /dev/null, so no file is applied at boot"]
+    assert (found.settings == {}) == bool(why)
+    assert found.notes == ([f"{why}, so no file is applied at boot"] if why else [])
 
 
 @pytest.mark.parametrize("name", ["/run/credentials/@system/sysctl.extra", "/etc/credstore/sysctl.extra"])

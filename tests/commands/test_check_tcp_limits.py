@@ -21,7 +21,7 @@ def test_healthy(host: Host) -> None:
     host.peak(40)
     assert host.check() == (
         0,
-        "TCP LIMITS OK - tcp_max_orphans 131072 (100.0 % of the default), tcp_mem max 2.2 GiB (100.0 % of the default). "
+        "TCP LIMITS OK - tcp_max_orphans 131072 (the default), tcp_mem max 2.2 GiB (about the default). "
         "Peak 40 orphans on 2026-03-25 12:05. Both limits survive a reboot | drift=0;;;0 "
         "mem_limit_pct=100%;50:;10:;0 orphans_limit_pct=100%;50:;10:;0 orphans_peak=40;;;0 orphans_recommended=131072;;;0\n",
     )
@@ -31,8 +31,9 @@ def test_healthy_explained(host: Host) -> None:
     host.peak(40)
     assert host.check("-v").lines[1:-1] == [
         "net.ipv4.tcp_max_orphans: the kernel's default is 131072 (half the entries of its hash table)",
-        "net.ipv4.tcp_mem: the kernel's default is about 294912 393216 589824 (memory 24.0 GiB, by meminfo)",
-        "worst case: 8.0 GiB for 131072 orphans of 64 KiB; 2.2 GiB for all of TCP; the machine has 24.0 GiB",
+        "net.ipv4.tcp_mem: the kernel's default is about 294912 393216 589824 (an estimate, from 263883 351846 527766 to 325170 433561 650340; memory 24.0 GiB, by meminfo)",
+        "worst case: all of TCP, orphans included, 2.2 GiB, 9.4 % of the memory",
+        'if TCP needs more: sysctl -w net.ipv4.tcp_mem="589824 786432 1179648" (at most 4.5 GiB, twice the maximum of now)',
     ]
 
 
@@ -49,7 +50,7 @@ class TestFarBelowTheDefault:
         assert output.code == code
         if code:
             assert (
-                f" - tcp_max_orphans far below the default: {limit}, {100 * limit / 131072:.1f} % of 131072. Next: set tcp_max_orphans to 131072 (see -v). tcp_mem max 2.2 GiB (100.0"
+                f" - tcp_max_orphans far below the default: {limit}, {100 * limit / 131072:.1f} % of 131072. Next: set tcp_max_orphans to 131072 (see -v). tcp_mem max 2.2 GiB (about the"
             ) in output.text
             assert output.perfdata["orphans_recommended"] == "131072;;;0"
 
@@ -69,7 +70,8 @@ class TestFarBelowTheDefault:
         output = host.check()
         assert output.code == code
         assert (
-            "tcp_mem far below the default: max " in output.text and "% of about 2.2 GiB. Next: " in output.text
+            "tcp_mem far below the default: max " in output.text
+            and "% of about 2.2 GiB (2.0 GiB to 2.5 GiB). Next: " in output.text
         ) == (code > 0)
 
     def test_the_model_case(self, host: Host) -> None:
@@ -78,13 +80,14 @@ class TestFarBelowTheDefault:
         host.put("meminfo", f"MemTotal: {32 * GIB >> 10} kB\n")
         assert host.check() == (
             2,
-            "TCP LIMITS CRITICAL - tcp_mem far below the default: max 64.0 MiB, 2.1 % of about 3.0 GiB. Next: set tcp_mem to 393216 524288 786432 (see -v). tcp_max_orphans 65536 (50.0 % "
+            "TCP LIMITS CRITICAL - tcp_mem far below the default: max 64.0 MiB, 2.1 % of about 3.0 GiB (2.7 GiB to 3.3 GiB). Next: set tcp_mem to 393216 524288 786432 (see -v). tcp_max_orphans 65536 (50.0 % "
             "of the default). A reboot changes 2 settings | drift=2;;;0 "
             "mem_limit_pct=2.0833%;50:;10:;0 orphans_limit_pct=50%;50:;10:;0 orphans_recommended=65536;;;0\n",
         )
-        assert host.check("-v").lines[5:-1] == [
+        assert host.check("-v").lines[4:-1] == [
             "net.ipv4.tcp_max_orphans = 65536 is in no file: a reboot sets the kernel's default, 131072",
             "net.ipv4.tcp_mem = 8192 12288 16384 is in no file: a reboot sets the kernel's default, 393216 524288 786432",
+            "net.ipv4.tcp_mem = 393216 524288 786432 is the kernel's default, an estimate",
             'now: sysctl -w net.ipv4.tcp_mem="393216 524288 786432"',
             "for good, in /etc/sysctl.d/90-tcp-headroom.conf: net.ipv4.tcp_mem = 393216 524288 786432",
             f"not shown, orphans_peak: check_tcp_orphans --procfs {host.proc} has kept none in {host.state}",
@@ -200,17 +203,14 @@ class TestPeak:
                 " - tcp_max_orphans below 4 times the peak: 131072, peak 32769. Next: set tcp_max_orphans to 262144 (see -v). tcp_max_orphans 131072 "
             ) in output.text
 
-    def test_a_recommendation_beyond_the_memory_says_so(self, host: Host) -> None:
-        host.peak(100000)
-        assert (
-            ". Next: run check_tcp_orphans -v first, as 524288 orphans can fill the memory; then set tcp_max_orphans to 524288 (see -v)"
-        ) in host.text()
-        caution, command, *_others = host.check("-v").lines[-4:]
-        assert caution == (
-            "caution: 524288 orphans can hold 32.0 GiB, more than the memory of 24.0 GiB. First find the service that makes "
-            "them: check_tcp_orphans -v"
-        )
-        assert command == "now: sysctl -w net.ipv4.tcp_max_orphans=524288"
+    @pytest.mark.parametrize(
+        "orphans, days, code", [(32769, 1, 0), (65536, 1, 0), (65537, 1, 1), (32769, 2, 1), (32769, 14, 1)]
+    )
+    def test_one_short_burst(self, host: Host, orphans: int, days: int, code: int) -> None:
+        """A sample between a quarter and a half, on one day alone, is no reason to set anything; above the half it is."""
+        host.peak(orphans, days=days)
+        output = host.check()
+        assert (output.code, output.perfdata["orphans_peak"]) == (code, f"{orphans};;;0")
 
     def test_the_larger_reason_counts(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")
@@ -236,9 +236,9 @@ class TestPeak:
         assert f"not shown, orphans_peak: nothing is remembered between runs: {host.state} can be written by others; remove that right: chmod go-w" in output.lines  # fmt: skip
 
     def test_what_check_tcp_orphans_has_seen(self, host: Host) -> None:
-        host.put("net/sockstat", "TCP: inuse 1 orphan 50000 tw 0 alloc 1 mem 1\n")
+        host.put("net/sockstat", "TCP: inuse 1 orphan 70000 tw 0 alloc 1 mem 1\n")
         host.run("check_tcp_orphans", "--procfs", host.proc, "--state-dir", host.state)
-        assert "times the peak: 131072, peak 50000. Next: " in host.text()
+        assert "times the peak: 131072, peak 70000. Next: " in host.text()
 
 
 WORDS = st.lists(st.one_of(st.integers(-(2**63), 2**64).map(str), st.text(max_size=3)), max_size=4)
@@ -280,7 +280,8 @@ def test_any_numbers(
     assert_grammar(output.status)
     if "orphans_recommended" in output.perfdata:
         recommended = int(output.perfdata["orphans_recommended"].partition(";")[0])
-        assert recommended >= max(1, limit) and (orphans is None or recommended >= min(4 * orphans, 2**31 - 1))
+        memory = max(total << 10, 0 if entries is None else abs(entries) << 16)
+        assert recommended >= max(1, limit) and (orphans is None or recommended >= min(4 * orphans, memory // 16384))
     for line in host.check("-v").lines[1:-1]:
         assert line.isprintable() and "|" not in line
 

@@ -92,12 +92,13 @@ def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) ->
 
 
 @GAUGES
-@pytest.mark.parametrize("spoilt", ["net/sockstat", "net/netstat", "net/protocols", "sys/net/ipv4/tcp_max_orphans", "sys/net/ipv4/tcp_mem"])  # fmt: skip
+@pytest.mark.parametrize("spoilt", ["net/sockstat", "net/netstat", "net/protocols", "meminfo", "sys/net/ipv4/tcp_max_orphans", "sys/net/ipv4/tcp_mem"])  # fmt: skip
 @pytest.mark.parametrize("how", ["missing", "empty", "directory", "fifo", "garbage", "long"])
 def test_spoilt_file(run: Run, command: str, tmp_path: pathlib.Path, spoilt: str, how: str) -> None:
     """What the verdict needs makes it UNKNOWN; what only enriches it costs its own labels alone."""
     tree = tmp_path / "proc"
     shutil.copytree(FIXTURES / "kernel-6.18/00-idle/host", tree)
+    (tree / "meminfo").write_text("MemTotal: 24684084 kB\n")
     healthy = run(command, "--procfs", tree)
     file = tree / spoilt
     file.unlink()
@@ -123,7 +124,7 @@ def test_spoilt_file(run: Run, command: str, tmp_path: pathlib.Path, spoilt: str
     assert output.code == (3 if needed else 0)
     assert set(output.perfdata) <= set(healthy.perfdata)
     if not needed:
-        enriching = spoilt == "net/netstat" or (spoilt, command) == ("net/protocols", "check_tcp_mem")
+        enriching = spoilt == "net/netstat" or (command == "check_tcp_mem" and spoilt in ("net/protocols", "meminfo"))
         assert (output.perfdata == healthy.perfdata) == (not enriching)
         assert ("not shown" in run(command, "--procfs", tree, "-v").text) == enriching
     else:

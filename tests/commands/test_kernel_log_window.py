@@ -84,8 +84,8 @@ class TestBetweenRuns:
         output = host.check_ring()
         assert hits(output) == 5
         # The last run lies before the oldest record: what was between them is lost, and said.
-        assert output.perfdata["coverage"] == "0%;;;0;100"
-        assert "which shows 0.0 % of that time" in output.text
+        assert output.perfdata["coverage"] == "91.6667%;;;0;100"
+        assert "which shows 91.7 % of that time" in output.text
         assert hits(host.check_ring(state=False)) == 1
 
     def test_coverage_adds_up(self, host: Host) -> None:
@@ -158,7 +158,9 @@ class TestBetweenRuns:
         from tcp_headroom.log import journal as module
 
         original = module.view
-        monkeypatch.setattr(module, "view", lambda clock, window, place: original(clock, window, [f"--file={journal}"]))
+        monkeypatch.setattr(
+            module, "view", lambda clock, window, *_rest: original(clock, window, [f"--file={journal}"])
+        )
         output = host.check()
         assert "Read from the journal" in output.text
         assert hits(output) == 2

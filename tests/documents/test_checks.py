@@ -40,9 +40,10 @@ def test_perfdata(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     more: list[str | pathlib.Path] = []
     if command == "check_tcp_kernel_log":
         more = ["--kmsg", "kernel-6.18/15-orphans-over-limit-killed/kmsg"]
-    elif command == "check_tcp_limits":
+    if command in ("check_tcp_limits", "check_tcp_mem"):
         tree = shutil.copytree(tree, tmp_path / "proc")
         (tree / "meminfo").write_text("MemTotal: 24684084 kB\n")
+    if command == "check_tcp_limits":
         more = ["--state-dir", tmp_path / "state", "--sysctl-root", plant(tmp_path / "root", INITS[SYSTEMD])]
         run("check_tcp_orphans", "--procfs", tree, *more[:2])
     labels = run(command, "--procfs", tree, *more).perfdata

@@ -22,7 +22,7 @@ QEMU = "qemu-system-x86_64"
 
 # Without tb-size (MiB) the translated code alone may take 1 GiB, more than some hosts of the lab have left.
 _MACHINE = (
-    "-accel", "tcg,tb-size=128", "-icount", "shift=1,sleep=off", "-smp", "1", "-rtc",
+    "-accel", "tcg,tb-size=128", "-cpu", "qemu64,+pdpe1gb", "-icount", "shift=1,sleep=off", "-smp", "1", "-rtc",
     "clock=vm,base=2026-01-01T12:00:00", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 )  # fmt: skip
 

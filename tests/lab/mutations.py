@@ -56,22 +56,38 @@ MUTATIONS = (
     Mutation("log/kmsg.py", "classify(record.text) if record.from_kernel else None", "classify(record.text)", "forged"),
     # The window, its coverage, the memory between runs, the counter.
     Mutation(
-        "commands/check_tcp_kernel_log.py",
+        "commands/kernel_log.py",
         "Window(self.clock.now - self.seconds,",
         "Window(self.clock.now - 2 * self.seconds,",
         "window-clears",
     ),
-    Mutation("log/views.py", "window.start if view.from_boot else", "", "idle"),
-    Mutation("log/views.py", "window.start if view.from_boot else", "window.start if True else", "ring-wraps"),
-    Mutation("memory/log_history.py", "union(view.events, same, other)", "view.events", "ring-wraps"),
-    Mutation("memory/log_history.py", "union(view.events, same, other)", "[*view.events, *same, *other]", "ring-wraps"),
+    Mutation("log/proof.py", "return min(proof.boot, window.now)", "return window.start", "idle"),
+    Mutation("log/kmsg.py", "if ring.first.seq == 0 and not ring.earlier", "if not ring.earlier", "ring-wraps"),
+    Mutation("memory/log_history.py", "union(view.events, old)", "view.events", "ring-wraps"),
+    Mutation("memory/log_history.py", "union(view.events, old)", "[*view.events, *old]", "ring-wraps"),
+    # The five questions of a proof: whose, would a hit show, from when, until when, in which clock.
+    Mutation("log/scan.py", "if said.message is None and not said.other", "if False", "log-proofs"),
+    Mutation("log/scan.py", "line.level >= INFO", "True", "log-proofs"),
     Mutation(
-        "commands/check_tcp_kernel_log.py",
+        "log/rotation.py",
+        "hole = number > 1 if before is None else",
+        "hole = False if before is None else",
+        "log-proofs",
+    ),
+    Mutation(
+        "log/file_proof.py",
+        "until = None if until is None else min(until, window.now)",
+        "until = window.now",
+        "log-proofs",
+    ),
+    Mutation("log/samples.py", "FUTURE = 300.0", "FUTURE = 1e9", "log-proofs"),
+    Mutation(
+        "commands/kernel_log.py",
         "for span in self.growth) - logged)",
         "for span in self.growth) - 1000)",
         "spike",
     ),
-    Mutation("commands/check_tcp_kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
+    Mutation("commands/kernel_log.py", "return bool(self.unreadable) and", "return False and", "restricted"),
     # The verdict, and the evidence for it.
     Mutation(
         "verdict/judgement.py",
@@ -82,11 +98,17 @@ MUTATIONS = (
     Mutation("verdict/judgement.py", "if found.log.gap:", "if False:", "ring-wraps"),
     # The kernel's defaults, and what a reboot sets.
     Mutation("limits/kernel_defaults.py", "else 16", "else 8", "limits"),
-    Mutation("limits/kernel_defaults.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation("limits/memory_at_boot.py", "AT_BOOT = 128 << 20", "AT_BOOT = 0", "limits"),
+    Mutation(
+        "limits/memory_at_boot.py",
+        "min(bounds), max(bounds)",
+        "min(bounds) + self.movable, max(bounds)",
+        "untouched-kernelcore",
+    ),
     Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
     Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
-    Mutation("memory/orphan_peak.py", "key=lambda peak: peak.orphans", "key=lambda peak: peak.when", "peak-of-days"),
+    Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
     Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
 )

@@ -66,7 +66,6 @@ def parse(text: str, now: float = NOW) -> formats.Line:
         (f"6,337,3001000000;{HIT}", None, 6, AT),
         (f" kernel: {HIT}", None, None, None),
         (f"kernel: {HIT}", None, None, None),
-        (HIT, None, None, None),
         (f"\0\0\0\0Nov 22 15:28:51 web1 kernel: {HIT}", "web1", None, AT),
     ],
 )  # fmt: skip
@@ -93,6 +92,7 @@ def test_the_kernels_own_lines(text: str, host: str | None, level: int | None, w
         f"14,337,3001000000,-;{HIT}",
         f"Nov 22 15:28:51 web1 CRON[1]: (root) CMD (dmesg | grep '{HIT}')",
         f"a line that says {HIT}",
+        HIT,
     ],
 )
 def test_lines_of_others(text: str) -> None:

@@ -79,7 +79,7 @@ BYTES = st.lists(PIECES, max_size=30).map(b"".join)
 def sane(view: View) -> None:
     """What any view must be, whatever it was made of."""
     assert all(isinstance(event, Event) and event.count >= 0 and event.when >= HOUR.start for event in view.events)
-    assert isinstance(view.since, float) and all(note.isprintable() for note in view.notes)
+    assert all(first <= end for first, end in view.proof.spans) and all(note.isprintable() for note in view.notes)
 
 
 class TestFile:

@@ -35,7 +35,7 @@ def test_every_scenario(kernel: kernels.Kernel) -> None:
     need(kernel)
     done = lab("--kernel", kernel.name)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "\n16 ok, 0 untrue, 0 not run\n" in done.stdout
+    assert "\n19 ok, 0 untrue, 0 not run\n" in done.stdout
 
 
 def test_every_fault_is_noticed() -> None:

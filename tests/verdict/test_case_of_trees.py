@@ -62,6 +62,12 @@ TREES = {
     "kernel-6.18/24-mem-above-max-after-close/netns": MEM,
     "openvz/container": QUIET,
     "openvz/container-refused": judgement.CONTAINER,
+    **{
+        str(path.relative_to(FIXTURES)): MEM
+        if path.parent.name in ("above-memory-in-use-6.1", "nearly-full-6.1")
+        else QUIET
+        for path in FIXTURES.glob("settings/*/proc")
+    },
 }
 CAPTURES = {
     **{

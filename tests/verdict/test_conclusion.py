@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tcp_headroom.log import choice, files, journal, kmsg
+from tcp_headroom.log.proof import Proof
 from tcp_headroom.log.views import SUPPRESSED, Event, View, Window
 from tcp_headroom.memory import abort_growth, orphan_peak, state
 from tcp_headroom.proc import beancounters, clock, protocols, reading, sockstat
@@ -129,7 +130,7 @@ def test_the_window_ends_where_it_begins() -> None:
     events = [
         Event(when, cause, 2, "x") for when in (99.9, 100.0) for cause in ("orphans", "memory", "unclear", SUPPRESSED)
     ]
-    assert conclusion.log_of(View("x", events, 0.0, []), window, "") == evidence.Log(2, 2, 2, 2, "")
+    assert conclusion.log_of(View("x", events, Proof([(0.0, 200.0)], [])), window, "") == evidence.Log(2, 2, 2, 2, "")
 
 
 def test_another_tree_is_not_remembered(run: Run) -> None:
@@ -163,7 +164,7 @@ def test_a_ring_that_shows_a_part(host: Host) -> None:
 @pytest.mark.parametrize("share, said", [(75.0, "x shows 75.0 % of that time"), (99.94, "x shows 99.9 % of that time"), (99.96, "")])  # fmt: skip
 def test_a_log_that_shows_a_part(share: float, said: str) -> None:
     window = Window(0.0, 100.0)
-    assert conclusion.log_of(View("x", [], 100 - share, []), window, "").gap == said
+    assert conclusion.log_of(View("x", [], Proof([(100 - share, 100.0)], [])), window, "").gap == said
 
 
 @pytest.mark.parametrize(

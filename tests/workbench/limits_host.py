@@ -49,10 +49,12 @@ class Host:
     def persist(self, text: str, path: str = "/etc/sysctl.d/50-web.conf") -> None:
         plant(self.root, {path: text})
 
-    def peak(self, orphans: int, when: float = NOON) -> None:
+    def peak(self, orphans: int, when: float = NOON, days: int = 2) -> None:
+        """The same peak on each of so many days, the last of which has ``when``."""
         self.state.mkdir(mode=0o700, exist_ok=True)
-        day = time.strftime("%Y-%m-%d", time.localtime(when))
-        text = json.dumps({"format": 1, "orphan_peaks": {str(self.proc): {day: [orphans, when]}}})
+        moments = [when - 86400 * day for day in range(days)]
+        peaks = {time.strftime("%Y-%m-%d", time.localtime(moment)): [orphans, moment] for moment in moments}
+        text = json.dumps({"format": 1, "orphan_peaks": {str(self.proc): peaks}})
         (self.state / "peaks.json").write_text(text)
 
     def check(self, *options: str) -> Output:

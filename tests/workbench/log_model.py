@@ -132,7 +132,8 @@ def judged(output: Output, blind: bool) -> None:
     elif any(counts[label] for label in MESSAGES):
         assert output.code == 1
     else:
-        assert output.code == 0
+        # The torn end of a line with the message in it is nobody's line, and said.
+        assert output.code == (3 if "socket memory stands there" in output.text else 0)
 
 
 class Model(RuleBasedStateMachine):

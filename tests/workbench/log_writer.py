@@ -59,7 +59,7 @@ class Writer(Model):
         self.log = self.place / "log/kern.log"
         self.log.parent.mkdir()
         World.boot = "b" * 32
-        self.used: dict[tuple[float, int], int] = {}
+        self.used: dict[float, int] = {}
         self.generation = 0
         self.stepped = 0
         self.half: Half | None = None
@@ -98,9 +98,8 @@ class Writer(Model):
         return (time.strftime("<6>1 %Y-%m-%dT%H:%M:%SZ", moment) + f" web1 kernel - - - {message}\n").encode()
 
     def _distinct(self, further: int = 0) -> None:
-        """Let seconds pass until stamp and offset are new; see above."""
-        place = self.writer.size + further
-        while self.used.setdefault((World.now, place), self.generation) != self.generation:
+        """Let seconds pass until the stamp is not one of an earlier file; see above."""
+        while self.used.setdefault(World.now, self.generation) != self.generation:
             self._pass(1)
 
     def _hit(self, label: str, count: int = 1) -> Hit:
@@ -217,8 +216,9 @@ class Writer(Model):
         self._step()
         self._pass(seconds)
 
-    @precondition(lambda self: self.stepped < 3000)
-    @rule(seconds=st.integers(1, 1000))
+    # What is stamped further ahead is the subject of other tests: it counts only if a neighbour dates it.
+    @precondition(lambda self: self.stepped < 200)
+    @rule(seconds=st.integers(1, 90))
     def set_clock_back(self, seconds: int) -> None:
         self._step()
         self.stepped += seconds

@@ -31,6 +31,9 @@ CONTAINER = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
 INITS = ("init", "openrc-init", "runit", "runit-init", "s6-svscan", "dinit", "procd")
 """Names of a first process, other than systemd, that boots a machine and does not merely reap children."""
 
+FIRST_PIDS = 0xEFFFFFFC
+"""Inode of the first PID namespace (``PROC_PID_INIT_INO``, include/linux/proc_ns.h), since 3.8."""
+
 _SYSTEMD_SYSCTL = ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl")
 _SYSCTL = ("/sbin/sysctl", "/usr/sbin/sysctl", "/bin/sysctl", "/usr/bin/sysctl")
 _RELEASES = ("/etc/alpine-release", "/etc/openwrt_release")
@@ -54,6 +57,12 @@ def tool(tree: host_root.Root, procfs_root: str) -> str:
         first = _first_process(procfs_root)
         if first not in INITS:
             raise Blind(f"the first process is {wording.clean(first, 40)}, which is no known init", remedy=_REMEDY)
+        if _inside(procfs_root):
+            raise Blind(
+                f"this is a container (its first process, {first}, is not that of the machine), whose files do not boot "
+                "the machine",
+                remedy=_REMEDY,
+            )
     elif _ask(tree.kind, "/sbin/init") == host_root.FILE:
         if os.path.basename(_ask(tree.leads_to, "/sbin/init")) == "systemd":
             return SYSTEMD
@@ -67,6 +76,16 @@ def tool(tree: host_root.Root, procfs_root: str) -> str:
             small = os.path.basename(_ask(tree.leads_to, path)).startswith("busybox")
             return BUSYBOX if small or any(exists(tree, release) for release in _RELEASES) else PROCPS
     raise Blind("there is no sysctl command", remedy=_REMEDY)
+
+
+def _inside(procfs_root: str) -> bool:
+    """Whether this process sees a PID namespace of its own; the machine's has a number that never changes."""
+    try:
+        inode = os.stat(os.path.join(procfs_root, "self/ns/pid")).st_ino
+    except (OSError, ValueError):
+        # Before 3.8 nobody tells.
+        return False
+    return inode != FIRST_PIDS
 
 
 def _first_process(procfs_root: str) -> str:

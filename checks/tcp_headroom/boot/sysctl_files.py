@@ -38,7 +38,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.boot import host_root, init_system, kernel_arguments, tuned
 from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD, Rules, Setting
-from tcp_headroom.proc import osrelease
+from tcp_headroom.proc import cmdline, osrelease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ FILES = 1000
 SENTENCES = 20
 """Most notes, and most doubts."""
 
-_UNIT = "/etc/systemd/system/systemd-sysctl.service"
+_UNIT = "systemd-sysctl.service"
+_UNITS = (
+    "/etc/systemd/system.control", "/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)  # fmt: skip
+"""Where systemd looks for a unit, in this order, of what a reboot leaves (systemd.unit(5))."""
 _CREDENTIALS = (
     "/run/credentials/@system/sysctl.extra",
     "/etc/credstore/sysctl.extra",
@@ -113,8 +118,9 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
         doubts = _Doubts()
         notes: list[str] = []
         rules = Rules(tool, names)
-        if tool == SYSTEMD and _masked(tree):
-            notes.append(f"{_UNIT} is a link to /dev/null, so no file is applied at boot")
+        masked = _masked(tree, procfs) if tool == SYSTEMD else ""
+        if masked:
+            notes.append(f"{masked}, so no file is applied at boot")
         else:
             files = _files(tree, tool, doubts)
             _feed(tree, rules, files, doubts)
@@ -141,12 +147,27 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
         return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
 
 
-def _masked(tree: host_root.Root) -> bool:
-    """Whether ``systemctl mask`` keeps systemd-sysctl from running."""
+def _masked(tree: host_root.Root, procfs: str) -> str:
+    """What keeps systemd-sysctl from running; empty if nothing does.
+
+    A unit file that is empty masks like a link to /dev/null (``null_or_empty``, src/basic/stat-util.c), and so does
+    ``systemd.mask=`` on the kernel's command line (kernel-command-line(7)).
+    """
     try:
-        return tree.leads_to(_UNIT) == "/dev/null"
-    except OSError:
-        return False
+        words = set(cmdline.read(procfs))
+    except Blind:
+        words = set()
+    if words & {f"systemd.mask={_UNIT}", f"systemd.mask={_UNIT.partition('.')[0]}"}:
+        return f"the command line of the kernel has systemd.mask={_UNIT}"
+    for path in (f"{folder}/{_UNIT}" for folder in _UNITS):
+        try:
+            if tree.leads_to(path) == "/dev/null":
+                return f"{path} is a link to /dev/null"
+            if tree.kind(path) == host_root.FILE:
+                return "" if tree.read(path, 1) else f"{path} is empty"
+        except OSError:
+            continue
+    return ""
 
 
 def _files(tree: host_root.Root, tool: str, doubts: _Doubts) -> list[str]:

@@ -1,4 +1,5 @@
-"""The four checks, one module each; ``options`` and ``plugin``: what every command does alike.
+"""The four checks, one module each; ``options`` and ``plugin``: what every command does alike;
+``kernel_log``: what check_tcp_kernel_log sees.
 
 Nothing imports this package but the entry points; it may import every other one.
 

@@ -2,10 +2,11 @@
 
 Takes what ``choice`` finds in a lookback window, so that a hit stays visible
 over soft states and clears by itself, and joins it with what earlier runs knew
-(``log_history``). Hits are a lower bound: the kernel prints at most ten lines in
-five seconds. So they are compared with the growth of TCPAbortOnMemory
-(``abort_growth``), which is exact but per network namespace; where no log can be
-read, that growth alone is judged, and the status line says so.
+(``log_history``). Whether it is OK or UNKNOWN is decided by what the log proves
+(``proof``). Hits are a lower bound: the kernel prints at most ten lines in five
+seconds. So they are compared with the growth of TCPAbortOnMemory (``abort_growth``),
+which is exact but per network namespace; where the log proves too little and nothing
+contradicts, that growth is the witness, and the status line says so.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
-from tcp_headroom.log import choice, messages, views
-from tcp_headroom.memory import abort_growth, log_history, state
-from tcp_headroom.proc import clock, netstat
+from tcp_headroom.commands.kernel_log import UNREADABLE, KernelLog
+from tcp_headroom.log import choice, messages, proof, views
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 NAME = "TCP KERNEL LOG"
 
@@ -34,22 +34,6 @@ REASONS = {
     messages.UNCLEAR: "too many orphans or out of TCP memory",
 }
 """What the messages of a cause say, the gravest first."""
-
-_ORPHANS, _MEMORY = "check_tcp_orphans -v", "check_tcp_mem -v"
-STEPS = {
-    messages.MEMORY: (_MEMORY,),
-    messages.ORPHANS: (_ORPHANS,),
-    messages.UNCLEAR: (_ORPHANS, _MEMORY),
-}
-
-LABELS = {
-    messages.ORPHANS: "orphan_hits",
-    messages.MEMORY: "memory_hits",
-    messages.UNCLEAR: "unclear_hits",
-}
-
-UNREADABLE = "no kernel log"
-
 
 EXAMPLES = """\
   check_tcp_kernel_log --lookback 2h
@@ -84,9 +68,13 @@ def build_parser() -> options.Parser:
     reading.add_argument("--journal-dir", metavar="PATH", help="read the journal in this directory")
     reading.add_argument(
         "--file", metavar="PATH", action="append",
-        help="read this log file and its rotated files; if repeated, only the best of them counts",
+        help="read this log file and its rotated files; may be repeated",
     )  # fmt: skip
     reading.add_argument("--log-host", metavar="NAME", help="in a log of many hosts, count the lines of this one")
+    reading.add_argument(
+        "--silence", metavar="DURATION", type=options.duration, default="1s",
+        help="the host of a log that is not this host's may be quiet for so long; default: not at all",
+    )  # fmt: skip
     options.add_state(parser)
     return parser
 
@@ -109,126 +97,10 @@ def request(parser: options.Parser, arguments: argparse.Namespace) -> choice.Req
     if len(journal) > 1:
         parser.error("--journal-file and --journal-dir name two journals")
     source = kinds.pop() if kinds else "auto"
-    return choice.Request(source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host)
-
-
-class KernelLog(plugin.Host):
-    """What the log, the counter and earlier runs say; what could not be read is None."""
-
-    def __init__(self, arguments: argparse.Namespace, asked: choice.Request) -> None:
-        super().__init__(arguments)
-        self.asked = asked
-        lookback: tuple[str, int] = arguments.lookback
-        self.lookback, self.seconds = lookback
-        self.min_coverage: float = arguments.min_coverage
-        self.path: str | None = None
-        self.patience = arguments.timeout / 4
-        self.clock = clock.read(self.root)
-        self.view: views.View | None = None
-        self.sample: abort_growth.Sample | None = None
-        self.watch: abort_growth.Watch | None = None
-        self.unreadable = self.remedy = self.late = ""
-        self.steps: dict[str, str] = {}
-        self.notes: list[str] = []
-
-    @property
-    def window(self) -> views.Window:
-        return views.Window(self.clock.now - self.seconds, self.clock.now)
-
-    @property
-    def start(self) -> float:
-        """The beginning of the window on CLOCK_BOOTTIME; negative where the boot lies inside."""
-        return float(self.clock.boottime - self.seconds)
-
-    @property
-    def by_counter(self) -> bool:
-        """Whether the counter stands in for a log that cannot be read."""
-        return bool(self.unreadable) and self.asked.source == "auto" and self.sample is not None
-
-    @property
-    def coverage(self) -> float:
-        """Share of the window that was seen, in percent."""
-        if self.by_counter and self.sample and self.watch:
-            # Nothing was reset since boot, or all since a boot inside the window: both need no second sample.
-            if self.sample.value == 0 or self.start <= 0:
-                return 100.0
-            return min(100.0, 100 * float(self.clock.boottime - self.watch.since) / self.seconds)
-        return views.coverage(self.view, self.window) if self.view else 0.0
-
-    @property
-    def comparable(self) -> bool:
-        """Whether log and counter belong to one host, as far as the options tell."""
-        return bool(self.asked.local == (self.root == "/proc"))
-
-    @property
-    def growth(self) -> list[abort_growth.Span]:
-        """The resets counted in spans that reach into the window."""
-        if self.sample is None or self.watch is None:
-            return []
-        if self.by_counter and self.start <= 0 and self.sample.value:
-            return [abort_growth.Span(0.0, self.clock.boottime, self.sample.value)]
-        return abort_growth.within(self.watch, self.start)
-
-    def hits(self, *causes: str, since: float | None = None) -> int:
-        """The messages seen of these causes, of all if none is named, since the window began or since ``since``."""
-        start = self.window.start if since is None else since
-        wanted = causes or messages.CAUSES
-        events = self.view.events if self.view else []
-        return sum(event.count for event in events if event.cause in wanted and event.when >= start)
-
-    @property
-    def unexplained(self) -> int:
-        """Resets counted that the log has no message for."""
-        if not self.growth or not (self.comparable or self.by_counter):
-            return 0
-        # A message is printed just before its reset is counted.
-        logged = self.hits(since=self.clock.booted + self.growth[0].start - 1)
-        return max(0, sum(span.count for span in self.growth) - logged)
-
-    def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
-        yield from self.count({"aborts_on_memory": netstat.ABORTS}, f"{netstat.FILE} has no")
-        for value in self.counters.values():
-            self.sample = abort_growth.Sample(self.clock.boot, netstat.namespace(self.root), self.clock.boottime, value)
-        try:
-            self.look()
-        except nagiosplugin.Timeout as limit:
-            self.late = f"the check gave up after {limit} while reading the kernel log"
-            remedy = "allow more time with -t, or shorten --lookback"
-            yield plugin.blind(Blind(f"gave up after {limit} while reading the kernel log", remedy=remedy))
-            return
-        if self.unreadable and not self.by_counter:
-            yield plugin.blind(Blind(f"{UNREADABLE}: {self.unreadable}", remedy=self.remedy))
-        if self.view:
-            yield nagiosplugin.Metric("hits", self.hits(), min=0, context="hits")
-            for cause, label in LABELS.items():
-                context = "memory_hits" if cause == messages.MEMORY else "gauge"
-                yield nagiosplugin.Metric(label, self.hits(cause), min=0, context=context)
-            yield nagiosplugin.Metric("suppressed", self.hits(views.SUPPRESSED), min=0, context="gauge")
-        self.steps.update(steps(self))
-        if self.view or self.by_counter:
-            yield nagiosplugin.Metric("coverage", self.coverage, "%", min=0, max=100, context="coverage")
-            yield nagiosplugin.Metric("unexplained", self.unexplained, context="unexplained")
-
-    def look(self) -> None:
-        """Read the log, and join it and the counter with what earlier runs knew."""
-        try:
-            self.path = state.chosen(self.arguments)
-        except Blind as reason:
-            self.notes.append(state.loss(reason))
-        begin = log_history.earliest(self.path, self.sample, self.start)
-        reach = views.Window(self.clock.now - (self.clock.boottime - begin), self.clock.now)
-        refused: list[str] = []
-        try:
-            chosen = choice.look(self.asked, self.clock, self.window, reach)
-            self.view, refused = chosen.view, chosen.refused
-        except Blind as reason:
-            self.unreadable, refused = reason.args
-            self.remedy = reason.remedy
-        self.notes += [f"not used: {reason}" for reason in refused]
-        name = f"{self.lookback} {self.asked.key}"
-        found = log_history.consult(self.path, self.patience, name, self.view, self.sample, self.clock, self.window)
-        self.view, self.watch = found.view, found.watch
-        self.notes += found.notes
+    return choice.Request(
+        source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host,
+        arguments.silence[1], arguments.timeout / 2,
+    )  # fmt: skip
 
 
 class Hits(plugin.Judged):
@@ -251,34 +123,24 @@ class Unexplained(nagiosplugin.Context):
 
 
 class Coverage(plugin.Gauge):
-    """UNKNOWN when too little of the window was seen, and nothing was found in it."""
+    """UNKNOWN where no hit alarms and the log proves too little, unless the counter is a witness."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, KernelLog)
-        if metric.value >= resource.min_coverage or resource.hits() or resource.unexplained:
+        if resource.alarms or resource.unexplained or resource.proven:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
+        if resource.doubt:
+            return nagiosplugin.Result(nagiosplugin.Unknown, resource.doubt, metric)
         seen, least = wording.percent(resource.coverage), wording.number(resource.min_coverage)
         text = f"only {seen} of the last {resource.lookback} seen, {least} % needed"
+        if resource.lack and not resource.by_counter:
+            text += f": {resource.lack.reason}"
         return nagiosplugin.Result(nagiosplugin.Unknown, text, metric)
 
 
 def moment(when: float, now: float) -> str:
     """A time of day, with the date where it is not within the last day, in local time."""
     return time.strftime("%H:%M" if 0 <= now - when < 86400 else "%Y-%m-%d %H:%M", time.localtime(when))
-
-
-def steps(seen: KernelLog) -> dict[str, str]:
-    """What to do, by the metric that is found wrong."""
-    wanted = dict.fromkeys(step for cause, some in STEPS.items() if seen.hits(cause) for step in some)
-    look = "run " + " and ".join(wanted or (_ORPHANS, _MEMORY))
-    return {
-        "hits": look,
-        "memory_hits": look,
-        "unexplained": look,
-        "coverage": f"wait for more runs, or {seen.remedy or plugin.LOOK}"
-        if seen.by_counter
-        else "shorten --lookback, or let the check read a log that goes back further",
-    }
 
 
 def resets(seen: KernelLog) -> str:
@@ -325,9 +187,18 @@ def rest(seen: KernelLog) -> Iterator[str]:
     if not seen.view:
         return
     source = f"Read from {wording.path(seen.view.source)}"
-    if round(seen.coverage, 1) < 100:
+    if round(seen.coverage, 1) < 100 and not proof.complete(seen.view.proof, seen.window):
         source += f", which shows {wording.percent(seen.coverage)} of that time"
+    boot = proof.start(seen.view.proof, seen.window)
+    if boot > seen.window.start:
+        source += f", since the boot {wording.age(seen.clock.now - boot)}"
     yield source
+    if seen.witnessed:
+        why = seen.lack.reason if seen.lack else "it does not go back far enough"
+        yield f"No socket reset, by the counter of this network namespace; the log alone does not prove it: {why}"
+    containers = sorted({event.container for event in seen.view.events if event.container})
+    if containers:
+        yield f"Of container {wording.clean(' and container '.join(containers[:3]), 120)}"
     causes = [f"{seen.hits(cause)} {cause}" for cause in messages.CAUSES if seen.hits(cause)]
     if len(causes) > 1:
         yield f"By cause: {', '.join(causes)}"
@@ -344,9 +215,16 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             "Each message stands for at least one connection that was reset."
         )
         shown = wording.path(seen.view.source)
-        yield f"{shown} has seen everything since {moment(seen.view.since, seen.clock.now)}"
-        for note in seen.view.notes:
-            yield f"{shown}: {note}"
+        now = seen.clock.now
+        for first, end in reversed(seen.view.proof.spans[-3:]):
+            until = "" if end > now - 1 else f" until {moment(end, now)}"
+            yield f"{shown} has seen everything since {moment(first, now)}{until}"
+        for text in (*seen.view.proof.evidence, *seen.view.notes):
+            yield f"{shown}: {text}"
+        for lack in (*seen.view.proof.doubts, *seen.view.proof.lacks):
+            yield f"not proven: {lack}"
+        if any(event.container.endswith(", 1 orphan") for event in seen.view.events):
+            yield "A container that had 1 orphan cannot have passed tcp_max_orphans."
     if seen.sample:
         yield (
             f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it "

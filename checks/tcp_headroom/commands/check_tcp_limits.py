@@ -15,11 +15,12 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
-from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
+from tcp_headroom.limits import drift, kernel_defaults, raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.limits.advice import commands, listed, next_steps, where
-from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, ORPHAN_BYTES, SAFETY, Review
+from tcp_headroom.limits.findings import findings, usual_levels, usual_orphans
+from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, Review
 from tcp_headroom.memory import orphan_peak, state
-from tcp_headroom.proc import sysctl
+from tcp_headroom.proc import reading, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def build_parser() -> options.Parser:
         default=("50:, in percent of the kernel's default", "10:"),
     )
     parser.judging.add_argument("--no-drift", action="store_true", help="do not check what a reboot would set")
+    options.add_no_memory(parser)
     parser.reading.add_argument(
         "--sysctl-root", metavar="DIR",
         help="the root of the host, for the sysctl files that a reboot reads; default: /, none with another --procfs",
@@ -89,9 +91,32 @@ class Limits(plugin.Host):
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
                     self.unseen.append(Blind("the defaults of this old kernel are not all known"))
             peak, settings = self.read_peak(), self.read_settings()
-        self.review = Review(limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges)
-        self.findings = findings(self.review, sure=not self.doubt)
+        self.buffers = [pair for pair in map(self.read_buffers, ("tcp_rmem", "tcp_wmem")) if pair]
+        self.review = Review(
+            limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges, self.buffers,
+            not self.arguments.no_memory,
+        )  # fmt: skip
+        found = findings(self.review, not self.doubt, self.live_tuner())
+        self.findings = {name: (STATES[how], text) for name, (how, text) in found.items()}
         self.steps.update(next_steps(self.review))
+
+    def live_tuner(self) -> str:
+        """What shows that a program may have changed what the boot has set; empty where there is no drift."""
+        if not self.review.drifts:
+            return ""
+        from tcp_headroom.boot import live_tuners
+
+        sign = live_tuners.sign(self.arguments.sysctl_root or "/", self.root)
+        if sign:
+            self.notes.append(f"{sign}: it changes such settings while the machine runs")
+        return sign or ""
+
+    def read_buffers(self, name: str) -> tuple[str, tuple[int, ...]] | None:
+        """The bytes that each socket may have, and by what sysctl; only to compare with, so it may be missing."""
+        try:
+            return name, tuple(map(reading.integer, reading.read(self.root, f"sys/net/ipv4/{name}").split()))
+        except (Blind, ValueError):
+            return None
 
     def read_limits(self) -> tuple[int | None, tcp_mem.TcpMem | None]:
         limit = self.needed(lambda: tcp_max_orphans.read(self.root, None))
@@ -171,65 +196,17 @@ class Judged(nagiosplugin.Context):
         return nagiosplugin.Result(state, text, metric)
 
 
-def findings(review: Review, sure: bool) -> dict[str, tuple[ServiceState, str]]:
-    """What is wrong: state and sentence by a name, for which ``next_steps`` has the step.
-
-    ``sure``: whether all was read that a reboot reads.
-    """
-    found = {}
-    for name, fault in (
-        ("limit", None if review.limit is None else tcp_max_orphans.fault(review.limit)),
-        ("levels", None if review.levels is None else tcp_mem.fault(review.levels)),
-    ):
-        if fault:
-            fatal, text = fault
-            found[name] = (nagiosplugin.Critical if fatal else nagiosplugin.Warn, text)
-    # A limit that is no limit at all is not small, too.
-    if review.orphans_off and "limit" not in found:
-        about = "" if review.defaults.entries else "about "
-        text = off("tcp_max_orphans", f"{review.limit}", review.orphans_share, f"{about}{review.defaults.orphans}")
-        found["off_limit"] = (STATES[review.orphans_off], text)
-    default = review.defaults.levels(review.page)
-    if review.levels and review.mem_off and default and found.get("levels", (None,))[0] != nagiosplugin.Critical:
-        largest, usual = (wording.size(max(0, level) * review.page) for level in (review.levels.max, default.max))
-        text = off("tcp_mem", f"max {largest}", review.mem_share, f"about {usual}")
-        found["off_levels"] = (STATES[review.mem_off], text)
-    if review.peak and review.below_peak and "limit" not in found:
-        text = f"tcp_max_orphans below {SAFETY} times the peak: {review.limit}, peak {review.peak.orphans}"
-        found["peak"] = (nagiosplugin.Warn, text)
-    for one in review.drifts:
-        if one.setting:
-            found[f"drift {one.name}"] = (nagiosplugin.Warn, drifted(one, "changes" if sure else "may change"))
-    return found
-
-
-def off(name: str, value: str, share: float | None, default: str) -> str:
-    """The sentence on a value whose share of the default is not in the ranges."""
-    figure = f"{value}, {wording.percent(share or 0)} of {default}"
-    if share is None or share >= 100:
-        return f"{name} outside -w or -c: {figure}"
-    return f"{name} {'far ' if share < 50 else ''}below the default: {figure}"
-
-
-def drifted(one: drift.Drift, verb: str) -> str:
-    """What a line in a file would change."""
-    assert one.setting
-    line = where(one.setting)
-    why = f"the kernel refuses {line}" if one.refused else line
-    return f"a reboot {verb} {short(one.name)}: {listed(one.running)} to {listed(one.boot)} ({why})"
-
-
-def short(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
 def figure(seen: Limits) -> str:
     """Both limits, and how they stand to the kernel's defaults; of one that is wrong its finding says so."""
     review, parts = seen.review, []
-    if review.limit is not None and not seen.findings.keys() & {"limit", "off_limit"}:
-        parts.append(f"tcp_max_orphans {review.limit}" + share(review.orphans_share))
-    if review.levels is not None and not seen.findings.keys() & {"levels", "off_levels"}:
-        parts.append(f"tcp_mem max {wording.size(max(0, review.levels.max) * review.page)}" + share(review.mem_share))
+    if review.limit is not None and not seen.findings.keys() & {"limit", "off_limit", "grown"}:
+        exact = review.defaults.entries is not None
+        parts.append(
+            f"tcp_max_orphans {review.limit}" + share(review.orphans_share, exact, review.at_default(MAX_ORPHANS))
+        )
+    if review.levels is not None and not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:
+        most = wording.size(max(0, review.levels.max) * review.page)
+        parts.append(f"tcp_mem max {most}" + share(review.mem_share, False, review.at_default(MEM)))
     return ", ".join(parts)
 
 
@@ -247,8 +224,15 @@ def rest(seen: Limits) -> Iterator[str]:
             yield "Both limits survive a reboot"
 
 
-def share(percent: float | None) -> str:
-    return "" if percent is None else f" ({wording.percent(percent)} of the default)"
+def share(percent: float | None, exact: bool, at_default: bool) -> str:
+    """How that stands to the kernel's default: a share of an estimate is no fact, and within its span it says nothing."""
+    if percent is None:
+        return ""
+    about = "" if exact else "about "
+    if at_default:
+        return f" ({about}the default)"
+    times = f"{percent / 100:.0f} times" if percent >= 1000 else f"{wording.percent(percent)} of"
+    return f" ({about}{times} the default)"
 
 
 def explanation(seen: Limits) -> Iterator[str]:
@@ -257,17 +241,17 @@ def explanation(seen: Limits) -> Iterator[str]:
     defaults, memory = review.defaults, review.defaults.memory
     orphans, levels = defaults.orphans, defaults.levels(review.page)
     if orphans:
-        exact = "half the entries of its hash table" if defaults.entries else "about, from the memory"
-        yield f"{MAX_ORPHANS}: the kernel's default is {orphans} ({exact})"
+        source = "half the entries of its hash table" if defaults.entries else "an estimate, from the memory"
+        yield f"{MAX_ORPHANS}: the kernel's default is {usual_orphans(review)} ({source})"
     if levels and memory.known:
-        source = "the size of its hash table" if memory.known != memory.total else "meminfo"
-        yield f"{MEM}: the kernel's default is about {listed(levels)} (memory {wording.size(memory.known)}, by {source})"
-    if review.limit is not None and review.levels is not None and memory.known:
+        by_meminfo = memory.total is not None and memory.known + memory.movable == memory.total
+        by = "meminfo" if by_meminfo else "the size of its hash table"
+        movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
         yield (
-            f"worst case: {wording.size(max(0, review.limit) * ORPHAN_BYTES)} for {max(0, review.limit)} orphans of 64 KiB; "
-            f"{wording.size(max(0, review.levels.max) * review.page)} for all of TCP; the machine has "
-            f"{wording.size(memory.known)}"
+            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; memory "
+            f"{wording.size(memory.known)}, by {by}{movable})"
         )
+    yield from costs(seen)
     for name, setting in sorted((review.settings or {}).items()):
         refused = "" if drift.numbers(setting.value, COUNTS[name]) else ", which the kernel refuses"
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
@@ -282,6 +266,26 @@ def explanation(seen: Limits) -> Iterator[str]:
     yield from seen.gaps()
     for reason in seen.unseen if seen.findings else ():
         yield f"not shown, {reason}"
+
+
+def costs(seen: Limits) -> Iterator[str]:
+    """What the limits allow, beside the memory."""
+    review = seen.review
+    levels, page = review.levels, review.page
+    if levels is None:
+        return
+    most = wording.size(max(0, levels.max) * page)
+    each = dict(seen.buffers).get("tcp_wmem", ())
+    held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
+    total = review.defaults.memory.total
+    part = "" if not total else f", {wording.percent(100 * max(0, levels.max) * page / total)} of the memory"
+    yield f"worst case: {held}all of TCP, orphans included, {most}{part}"
+    if levels.max > 0 and levels.pressure == levels.max:
+        yield "pressure and max of tcp_mem are equal: TCP does not slow down before memory is refused"
+    if not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:
+        found = raising.read(seen.root, levels, page)
+        if found:
+            yield raising.line(found)
 
 
 @plugin.guarded(NAME)

@@ -17,7 +17,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import tcp_mem
-from tcp_headroom.proc import protocols, reading, sockstat
+from tcp_headroom.proc import meminfo, protocols, reading, sockstat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 NAME = "TCP MEM"
 
-_HOLDERS = "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem"
+_HOLDERS = "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem (see -v)"
 NEXT_STEPS = {
     "usage": _HOLDERS,
     "pages": _HOLDERS,
     "under_pressure": _HOLDERS,
-    "levels": "set tcp_mem in rising order",
+    "memory_usage": "find who holds it (ss -tm); then lower net.ipv4.tcp_mem (see -v)",
+    "levels": "set tcp_mem in rising order: check_tcp_limits -v",
 }
 
 COUNTERS = {
@@ -64,6 +65,7 @@ def build_parser() -> options.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    options.add_no_memory(parser)
     options.add_no_owners(parser, "memory")
     options.add_state(parser)
     return parser
@@ -92,6 +94,10 @@ class Memory(plugin.Host):
         self.page = tcp_mem.page_size()
         self.unit = tcp_mem.read_unit(self.root, self.page)
         self.mem: int | None = None
+        self.memory: int | None = None
+        """Bytes of memory that network buffers can come from."""
+        # Levels that are given are of a machine that meminfo may know nothing of.
+        self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
 
     @property
@@ -111,6 +117,11 @@ class Memory(plugin.Host):
             return None
         return 100 * self.bytes / (self.levels.max * self.page)
 
+    @property
+    def memory_usage(self) -> float | None:
+        """Share of the memory of the machine that TCP holds, in percent; None without both."""
+        return None if self.bytes is None or not self.memory else 100 * self.bytes / self.memory
+
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         self.mem = self.needed(lambda: sockstat.read(self.root).mem)
         if self.levels is None:
@@ -125,6 +136,8 @@ class Memory(plugin.Host):
             )
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
+        if self.memory_usage is not None:
+            yield nagiosplugin.Metric("memory_usage", self.memory_usage, "%", min=0, context="memory_usage")
         if self.levels is not None:
             yield from plugin.fault("levels", tcp_mem.fault(self.levels))
 
@@ -135,6 +148,10 @@ class Memory(plugin.Host):
             yield nagiosplugin.Metric("under_pressure", int(self.pressure), min=0, max=1, context="pressure")
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
+        try:
+            self.memory = meminfo.read(self.root).buffers
+        except Blind as reason:
+            self.left_out.append(f"memory_usage: {reason}")
         yield from self.count({label: name for label, (name, _meaning) in COUNTERS.items()}, "this kernel has no")
 
 
@@ -182,6 +199,25 @@ class Usage(plugin.Judged):
         else:
             return result
         return nagiosplugin.Result(result.state, f"{hint}: {figure(resource)}", metric)
+
+
+class MemoryUsage(plugin.Gauge):
+    """Judges the share of the memory of the machine, by fixed levels."""
+
+    def __init__(self, name: str, judged: bool) -> None:
+        super().__init__(name, *((tcp_mem.MUCH_PERCENT, tcp_mem.TOO_MUCH_PERCENT) if judged else ()))
+        self.judged = judged
+
+    def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
+        if not self.judged or metric.value <= tcp_mem.MUCH_PERCENT:
+            return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
+        assert isinstance(resource, Memory)
+        level, state = tcp_mem.MUCH_PERCENT, nagiosplugin.Warn
+        if metric.value > tcp_mem.TOO_MUCH_PERCENT:
+            level, state = tcp_mem.TOO_MUCH_PERCENT, nagiosplugin.Critical
+        held, memory = wording.size(resource.bytes or 0), wording.size(resource.memory or 0)
+        share = f"{held}, {wording.percent(metric.value)} of {memory}"
+        return nagiosplugin.Result(state, f"TCP holds over {level} % of the memory of this machine: {share}", metric)
 
 
 class Pressure(plugin.Gauge):
@@ -244,6 +280,12 @@ def explanation(seen: Memory) -> Iterator[str]:
         f"One page has {seen.page} bytes. The kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}), for "
         "the whole machine, containers included. The number is not exact: each CPU holds some MiB in reserve."
     )
+    if seen.levels is not None and not seen.override:
+        from tcp_headroom.limits import raising  # for -v alone
+
+        raised = raising.read(seen.root, seen.levels, seen.page)
+        if raised:
+            yield raising.line(raised)
     if seen.pressure is not None:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
@@ -265,6 +307,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
         pages=seen.pages,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        with_memory=seen.by_memory,
         alarm=alarm,
         stop=stop,
     )
@@ -282,5 +325,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
+        MemoryUsage("memory_usage", judged=seen.by_memory),
         Pressure("pressure", judged=arguments.warning is None),
     )

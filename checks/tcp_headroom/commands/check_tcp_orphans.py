@@ -192,6 +192,9 @@ def explanation(seen: Orphans) -> Iterator[str]:
         yield (
             f"{margin.factor}x: above {margin.limit} orphans ({SHARES[margin.factor]}) {concerns[margin.factor]}; {place}"
         )
+    if seen.orphans is not None and any(margin.left < 0 for margin in seen.margins):
+        enough = tcp_max_orphans.enough(seen.orphans)
+        yield f"to stay below every line with so many: sysctl -w net.ipv4.tcp_max_orphans={enough} (4 times, rounded up)"
     yield (
         "An orphan is a socket that its program has closed, but that still has data or its FIN to send. All orphans of "
         "the machine count, those of containers included. TIME_WAIT sockets do not count."

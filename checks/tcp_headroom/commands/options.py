@@ -144,6 +144,13 @@ def add_peak_days(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def add_no_memory(parser: Parser) -> None:
+    """The option that judges nothing by the memory of the machine."""
+    parser.judging.add_argument(
+        "--no-memory", action="store_true", help="do not compare with the memory of the machine"
+    )
+
+
 def add_no_owners(parser: Parser, held: str) -> None:
     """The option that spares the lookup of who holds ``held``."""
     parser.output.add_argument("--no-owners", action="store_true", help=f"with -v, do not look up who holds the {held}")

@@ -1,17 +1,18 @@
 """What the kernel itself would set ``tcp_max_orphans`` and ``tcp_mem`` to on this machine.
 
-Both are reckoned once, at boot, from the memory there is:
+Both are calculated once, at boot, from the memory there is then (``memory_at_boot``):
 
 * ``tcp_max_orphans`` is half the entries of the established-hash table (2.6.37 and
   later, ``tcp_init``, net/ipv4/tcp.c). Since 6.1 their number can be read,
-  ``tcp_ehash_entries``, negative in a child network namespace. Before, it is
-  reckoned: one entry for each 128 KiB of memory (3.10 and later; up to 3.5 for
-  each 8 KiB, 32 below 512 MiB), rounded up to a power of two, at most 524288 (``alloc_large_system_hash``).
+  ``tcp_ehash_entries``, negative in a child network namespace; ``thash_entries=`` sets
+  it. Before, it is estimated: one entry for each 128 KiB of memory (3.10 and later; up
+  to 3.5 for each 8 KiB, 32 below 512 MiB), rounded up to a power of two, a page of
+  them at least, and at most 524288 (``alloc_large_system_hash``).
 * ``tcp_mem`` has the pressure level P, min P / 4 * 3, max twice min (``tcp_init_mem``).
-  P is a share of the low memory at boot, ``nr_free_buffer_pages()``, for which the
-  memory of the machine stands here: a sixteenth since 4.4, an eighth from 3.0 to 4.0,
-  a half from 2.6.21 to 2.6.38. That is too much by what ``AT_BOOT`` explains: measured
-  0.5 % of 24 GiB, but 12 % of 1 GiB and 25 % of 256 MiB.
+  P is a share of the low memory at boot, ``nr_free_buffer_pages()``: a sixteenth since
+  4.4, an eighth from 3.0 to 4.0. From 2.6.21 to 2.6.38 it is a half, and below 256 MiB
+  the square of the MiB by 2, in pages (kernel commit 53cdcc04c1). It is always an
+  estimate, with a span: an untouched guest of 1 GiB has 88 % of it, one of 256 MiB 75 %.
 
 Where copies of the source leave a gap between two rules, the smaller default counts:
 this is for telling that a value is far too low, and must not cry wolf.
@@ -21,122 +22,101 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from tcp_headroom.blind import Blind
-from tcp_headroom.limits.tcp_mem import TcpMem
-from tcp_headroom.proc import meminfo, osrelease, reading
-
-EHASH = "sys/net/ipv4/tcp_ehash_entries"
-TOLERANCE = 0.1
-"""How far a default that is reckoned may be from the real one, as a share of it."""
-EHASH_CAP = 524288
-"""Most entries the kernel makes by itself; more, or fewer, take ``thash_entries=`` on its command line."""
-
-BYTES_PER_ENTRY = 128 << 10
-AT_BOOT = 128 << 20
-"""Memory, in bytes, that today's has and the kernel may not have counted, beside ``TOLERANCE``.
-
-``nr_free_zone_pages`` (mm/page_alloc.c) sums up managed pages, without those below the
-high watermark: 66 MiB of 1 GiB, where transparent huge pages raise it
-(``set_recommended_min_free_kbytes``, mm/khugepaged.c). ``tcp_init`` is an fs_initcall, and so
-runs before ``populate_rootfs`` (init/initramfs.c) frees the initrd, which counts from then on.
-"""
-SLACK = 0.9
-"""By so much may MemTotal miss the memory that the kernel had when it made its tables."""
+from tcp_headroom.limits import memory_at_boot
+from tcp_headroom.limits.memory_at_boot import BYTES_PER_ENTRY, EHASH_CAP, Memory
+from tcp_headroom.limits.tcp_mem import TcpMem, page_size
+from tcp_headroom.proc import osrelease
 
 LEAST_PRESSURE = 128
 """The kernel's floor of the pressure level, in pages."""
 
-
-class Memory(namedtuple("Memory", "total hashed capped")):
-    """What is known of the memory at boot, in bytes; None where nothing is."""
-
-    __slots__ = ()
-    total: int | None
-    """What /proc/meminfo says now."""
-    hashed: int | None
-    """What the size of the established-hash table implies: at most so much, as it is rounded up."""
-    capped: bool
-    """Whether that table has reached its cap, so that ``hashed`` is no upper bound."""
-
-    @property
-    def known(self) -> int | None:
-        """The smaller of the two: the figure to reckon a default from."""
-        bounds = [bound for bound in (self.total, None if self.capped else self.hashed) if bound is not None]
-        return min(bounds, default=None)
-
-    @property
-    def agreed(self) -> int | None:
-        """What both say there is at least; None where one of them is not known."""
-        if self.total is None or self.hashed is None:
-            return None
-        return min(self.total, self.hashed)
-
-    @property
-    def consistent(self) -> bool:
-        """Whether the memory can be that of the boot: the table is for more than half of ``hashed``, and at most that."""
-        if self.total is None or self.hashed is None:
-            return True
-        return SLACK * self.hashed < 2 * self.total and (self.capped or SLACK * self.total < self.hashed)
+_BUCKET = 8
+"""Bytes of an entry of the hash table on 64-bit machines."""
 
 
 class Defaults(namedtuple("Defaults", "release memory entries reasons")):
-    """What the defaults are reckoned from."""
+    """What the defaults are calculated from."""
 
     __slots__ = ()
     release: tuple[int, ...] | None
     memory: Memory
     entries: int | None
-    """Entries of the established-hash table, where the kernel tells."""
+    """Entries of the established-hash table, where the kernel or its command line tells."""
     reasons: list[str]
     """Why something is not known."""
 
     @property
     def orphans(self) -> int | None:
-        """Default of ``tcp_max_orphans``; exact where ``entries`` is known, else reckoned; None if neither can be."""
+        """Default of ``tcp_max_orphans``; exact where ``entries`` is known, else an estimate; None if there is neither."""
+        around = self.orphans_around
+        if around is None or self.entries is not None:
+            return around and around[0]
+        assert self.memory.total is not None
+        return max_orphans(self.release, self.memory.total)
+
+    @property
+    def orphans_around(self) -> tuple[int, int] | None:
+        """The least and the most that the kernel may have set ``tcp_max_orphans`` to by itself."""
         if self.entries is not None:
-            return self.entries // 2
-        return None if self.memory.known is None else max_orphans(self.release, self.memory.known)
+            return (self.entries // 2, self.entries // 2) if self._tells_orphans else None
+        if self.memory.tabled is None:
+            return None
+        least, most = (max_orphans(self.release, memory) for memory in self.memory.tabled)
+        return None if least is None or most is None else (least, most)
+
+    def sets_orphans(self, limit: int) -> bool:
+        """Whether the kernel may have set this limit by itself: within the span, and a power of two."""
+        around = self.orphans_around
+        return (
+            around is not None and around[0] <= limit <= around[1] and (limit & (limit - 1) == 0 or limit == around[0])
+        )
 
     def around(self, page: int) -> tuple[TcpMem, TcpMem] | None:
-        """The least and the most that the kernel may have set ``tcp_mem`` to by itself; see ``AT_BOOT``."""
-        known = self.memory.known
-        if known is None:
+        """The least and the most that the kernel may have set ``tcp_mem`` to by itself."""
+        if self.memory.counted is None:
             return None
-        least = self.levels(page, max(page, int(known * (1 - TOLERANCE)) - AT_BOOT))
-        most = self.levels(page, int(known * (1 + TOLERANCE)))
-        return (least, most) if least and most else None
+        least, most = (self.levels(page, memory) for memory in self.memory.counted)
+        return None if least is None or most is None else (least, most)
+
+    def sets_levels(self, page: int, levels: TcpMem) -> bool:
+        """Whether the kernel may have set these levels by itself: within the span, and in its proportions."""
+        around = self.around(page)
+        inside = around and all(low <= level <= high for low, level, high in zip(around[0], levels, around[1]))
+        return bool(inside) and proportionate(levels)
 
     def levels(self, page: int, memory: int | None = None) -> TcpMem | None:
-        """Default of ``tcp_mem`` in pages of ``page`` bytes, reckoned from ``memory``, else from what is known of it."""
+        """Default of ``tcp_mem`` in pages of ``page`` bytes, estimated from ``memory``, else from what is known of it."""
         memory = memory or self.memory.known
-        return None if memory is None else tcp_mem(self.release, memory // page)
+        return None if memory is None else tcp_mem(self.release, memory // page, page)
+
+    def other_boot(self, page: int, limit: int, levels: TcpMem) -> int | None:
+        """The memory, in bytes, of a machine on which the kernel sets both limits just so; None if there is none.
+
+        Not only the proportions of ``tcp_mem`` are the kernel's then: the hash table, of which
+        ``tcp_max_orphans`` is the half, is made for the same memory.
+        """
+        share = _share(self.release)
+        by_hand = self.entries is not None and self.memory.hashed is None
+        if share is None or share == 2 or by_hand or levels.pressure <= LEAST_PRESSURE:
+            return None
+        if not proportionate(levels) or limit & (limit - 1):
+            return None
+        memory = levels.pressure * share * page
+        span = Memory(memory, None, False).tabled
+        assert span is not None
+        least, most = max_orphans(self.release, memory), max_orphans(self.release, span[1] + memory_at_boot.AT_BOOT)
+        return memory if least is not None and most is not None and least <= limit <= most else None
+
+    @property
+    def _tells_orphans(self) -> bool:
+        return not (self.release and self.release < (2, 6, 37))
 
 
 def read(root: str) -> Defaults:
     """Everything that can be known of them below ``root``."""
-    reasons = []
-    try:
-        total = meminfo.read(root)
-    except Blind as reason:
-        total = None
-        reasons.append(str(reason))
-    try:
-        entries = abs(reading.integer(reading.read(root, EHASH).strip())) or None
-    except reading.Missing:
-        entries = None
-    except (Blind, ValueError) as reason:
-        entries = None
-        reasons.append(str(reason) if isinstance(reason, Blind) else f"{EHASH} is not a number")
-    hashed = None if entries is None or _chosen_by_hand(root) else entries * BYTES_PER_ENTRY
-    memory = Memory(total, hashed, entries is not None and entries >= EHASH_CAP)
-    return Defaults(osrelease.read(root), memory, entries, reasons)
-
-
-def _chosen_by_hand(root: str) -> bool:
-    try:
-        return any(word.startswith("thash_entries=") for word in reading.read(root, "cmdline").split())
-    except Blind:
-        return False
+    release = osrelease.read(root)
+    memory, table, reasons = memory_at_boot.read(root, release, page_size())
+    return Defaults(release, memory, table.entries, reasons)
 
 
 def max_orphans(release: tuple[int, ...] | None, memory: int) -> int | None:
@@ -150,21 +130,38 @@ def max_orphans(release: tuple[int, ...] | None, memory: int) -> int | None:
     per_entry = BYTES_PER_ENTRY
     if release and release < (3, 6):
         per_entry = 8 << 10 if memory >= 512 << 20 else 32 << 10
-    return min(EHASH_CAP, power_of_two(-(-memory // per_entry))) // 2
+    entries = max(page_size() // _BUCKET, power_of_two(-(-memory // per_entry)))
+    return min(EHASH_CAP, entries) // 2
 
 
-def tcp_mem(release: tuple[int, ...] | None, pages: int) -> TcpMem | None:
-    """The default of ``tcp_mem`` on a machine with so many pages of memory; None for releases before 2.6.21."""
-    if release and release < (2, 6, 21):
+def tcp_mem(release: tuple[int, ...] | None, pages: int, page: int = 4096) -> TcpMem | None:
+    """The default of ``tcp_mem`` with so many pages of ``page`` bytes; None for releases before 2.6.21."""
+    share = _share(release)
+    if share is None:
         return None
-    share = 2 if release and release < (2, 6, 39) else 8 if release and release < (4, 1) else 16
-    pressure = max(LEAST_PRESSURE, pages // share)
+    pressure = pages // share
+    if share == 2:
+        mib = pages * page >> 20
+        pressure = min(mib, 256) * mib * 2048 // page
+    pressure = max(LEAST_PRESSURE, pressure)
     low = pressure // 4 * 3
     return TcpMem(low, pressure, 2 * low)
 
 
+def _share(release: tuple[int, ...] | None) -> int | None:
+    """The pressure level is one of so many parts of the memory."""
+    if release and release < (2, 6, 21):
+        return None
+    return 2 if release and release < (2, 6, 39) else 8 if release and release < (4, 1) else 16
+
+
+def proportionate(levels: TcpMem) -> bool:
+    """Whether they stand to each other as the kernel's own do, to a few pages."""
+    return abs(levels.min - levels.pressure // 4 * 3) <= 4 and abs(levels.max - 2 * levels.min) <= 4
+
+
 def levels_below(most: int) -> TcpMem:
-    """The levels that stand to a maximum of ``most`` pages as the kernel's own do."""
+    """The levels that stand to a maximum of ``most`` pages about as the kernel's own do."""
     return TcpMem(most // 2, most // 3 * 2, most)
 
 

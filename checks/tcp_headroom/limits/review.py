@@ -1,17 +1,22 @@
 """What is to be said of tcp_max_orphans and tcp_mem, given everything that was read.
 
-No reading here: ``Review`` holds the values, None for what is not known, and reckons
-from them. A default that is reckoned from today's memory may be wrong, as memory is
-plugged in and made up, so by it alone a limit is never ``ABSURD``.
+No reading here: ``Review`` holds the values, None for what is not known, and calculates
+from them. A default that is an estimate may be wrong, as memory is plugged in and made
+up, so by it alone a limit is never ``ABSURD``; and what the kernel may have set by
+itself is never judged, however it looks.
 """
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from tcp_headroom.limits import drift, kernel_defaults, tcp_max_orphans, tcp_mem
+from tcp_headroom.limits.raising import SHARE
+from tcp_headroom.limits.tcp_mem import TcpMem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import nagiosplugin
 
@@ -23,17 +28,37 @@ MAX_ORPHANS, MEM = "net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"
 OFF, ABSURD = "off", "absurd"
 """Outside the range of -w, or of -c and not quite sure; and surely outside that of -c."""
 
+MIN_ABOVE, MAX_ABOVE, PRESSURE_ABOVE = "min", "max", "pressure"
+"""Which level of tcp_mem is too high for the memory, the gravest first."""
+
 MOST_ORPHANS = (1 << 31) - 1
 """tcp_max_orphans is an int."""
 
 TINY = 16 << 20
 """A maximum of TCP memory, in bytes, that is too little for any machine of today."""
 
-ORPHAN_BYTES = 64 << 10
-"""What an orphan can pin (Documentation/networking/ip-sysctl.rst, tcp_max_orphans)."""
+BUFFERS = (
+    ("tcp_rmem", (4096, 87380, 4194304)),
+    ("tcp_rmem", (4096, 87380, 6291456)),
+    ("tcp_rmem", (4096, 131072, 6291456)),
+    ("tcp_wmem", (4096, 16384, 4194304)),
+)
+"""What kernels set by themselves where there is enough memory (``tcp_init``, net/ipv4/tcp.c)."""
 
-SAFETY = 4
-"""The limit should be so many times the peak: the 4x margin is left then."""
+SAFETY, ONCE = 4, 2
+"""The limit should be so many times the peak of at least two days: the 4x margin is left then; and of one day alone."""
+
+ORPHAN_COST = 4096
+"""What an orphan takes at least, in bytes, beside its data: ``struct tcp_sock`` and what hangs on it (slab)."""
+
+
+class Refused(namedtuple("Refused", "setting taken")):
+    """A line of which the kernel takes nothing, or only the first numbers."""
+
+    __slots__ = ()
+    setting: Setting
+    taken: int
+    """How many numbers."""
 
 
 class Review:
@@ -42,12 +67,14 @@ class Review:
     def __init__(
         self,
         limit: int | None,
-        levels: tcp_mem.TcpMem | None,
+        levels: TcpMem | None,
         page: int,
         defaults: kernel_defaults.Defaults,
         peak: Peak | None,
         settings: dict[str, Setting] | None,
         ranges: tuple[nagiosplugin.Range, nagiosplugin.Range],
+        buffers: Iterable[tuple[str, tuple[int, ...]]] = (),
+        with_memory: bool = True,
     ) -> None:
         self.limit = limit
         self.levels = levels
@@ -58,6 +85,10 @@ class Review:
         self.settings = settings
         """What a reboot sets, by name; None if that is not known."""
         self.warning, self.critical = ranges
+        self.buffers = (*BUFFERS, *buffers)
+        """What tcp_rmem and tcp_wmem usually are, and what they are here: name and bytes."""
+        self.machine = defaults.memory.machine if with_memory else None
+        """The memory that nothing may exceed; None where that is not known, or not to be judged."""
 
     @property
     def orphans_share(self) -> float | None:
@@ -80,31 +111,80 @@ class Review:
         return None if self.levels is None else self._mem_off(self.levels)
 
     @property
+    def too_high(self) -> str | None:
+        """Which level of tcp_mem is no limit for this memory."""
+        return None if self.levels is None else self._too_high(self.levels)
+
+    @property
+    def floored(self) -> bool:
+        """Whether the pressure level is below what the kernel itself would set at least, though more is allowed."""
+        return self.levels is not None and self._floored(self.levels)
+
+    @property
+    def pasted(self) -> str | None:
+        """``tcp_rmem`` or ``tcp_wmem`` if tcp_mem, in pages, has the numbers of that, in bytes."""
+        return None if self.levels is None else self._pasted(self.levels)
+
+    @property
+    def like_bytes(self) -> bool:
+        """Whether they look as if they were written for ``tcp_rmem`` or ``tcp_wmem``, each far above the one before."""
+        if self.levels is None or not (self.pasted or self.too_high):
+            return False
+        low, pressure, high = self.levels
+        return self.pasted is not None or (low <= 16384 and 4 * low <= pressure and 8 * pressure <= high)
+
+    @property
     def below_peak(self) -> bool:
         """Whether a margin was gone at the peak."""
         return self.limit is not None and self._below_peak(self.limit)
+
+    @property
+    def other_boot(self) -> int | None:
+        """The memory for which the kernel would have set both limits as they are, if no file has set them."""
+        if self.limit is None or self.levels is None or (self.settings and {MAX_ORPHANS, MEM} & set(self.settings)):
+            return None
+        return self.defaults.other_boot(self.page, self.limit, self.levels)
+
+    @property
+    def grown(self) -> int | None:
+        """The memory that both limits are right for, where they are small for what there is now."""
+        before, now = self.other_boot, self.defaults.memory.known
+        small = before is not None and now is not None and 2 * before < now
+        both = self.mem_off and (self.orphans_off or self.at_default(MAX_ORPHANS))
+        return before if small and both else None
+
+    def at_default(self, name: str) -> bool:
+        """Whether the kernel may have set what runs by itself, as far as ``defaults`` tell."""
+        if name == MAX_ORPHANS:
+            return self.limit is not None and self.defaults.sets_orphans(self.limit)
+        return self.levels is not None and self.defaults.sets_levels(self.page, self.levels)
 
     def sound(self, name: str, values: Sequence[int]) -> bool:
         """Whether there would be nothing to say of ``values`` by themselves."""
         if name == MAX_ORPHANS:
             (limit,) = values
             return not (tcp_max_orphans.fault(limit) or self._orphans_off(limit) or self._below_peak(limit))
-        levels = tcp_mem.TcpMem(*values)
-        return not (tcp_mem.fault(levels) or self._mem_off(levels))
+        levels = TcpMem(*values)
+        high = self._too_high(levels) or self._floored(levels) or self._pasted(levels)
+        return not (tcp_mem.fault(levels) or self._mem_off(levels) or high)
 
     def _orphans_share(self, limit: int) -> float | None:
         usual = self.defaults.orphans
-        return 100 * max(0, limit) / usual if usual else None
+        if not usual:
+            return None
+        return 100 if self.defaults.sets_orphans(limit) else 100 * max(0, limit) / usual
 
-    def _mem_share(self, levels: tcp_mem.TcpMem, memory: int | None) -> float | None:
+    def _mem_share(self, levels: TcpMem, memory: int | None) -> float | None:
         default = self.defaults.levels(self.page, memory) if memory else None
-        return None if default is None else 100 * max(0, levels.max) / default.max
+        if default is None:
+            return None
+        return 100 if self.defaults.sets_levels(self.page, levels) else 100 * max(0, levels.max) / default.max
 
     def _orphans_off(self, limit: int) -> str | None:
         share = self._orphans_share(limit)
         return self._off(share, share if self.defaults.entries else None)
 
-    def _mem_off(self, levels: tcp_mem.TcpMem) -> str | None:
+    def _mem_off(self, levels: TcpMem) -> str | None:
         memory = self.defaults.memory
         share = self._mem_share(levels, memory.known)
         tiny = levels.max * self.page < TINY
@@ -117,8 +197,45 @@ class Review:
             return ABSURD if agreed is not None and not self.critical.match(agreed) else OFF
         return None if self.warning.match(share) else OFF
 
+    def _too_high(self, levels: TcpMem) -> str | None:
+        machine = self.machine
+        if machine is None or self._untouched(levels):
+            return None
+        low, pressure, high = (level * self.page for level in levels)
+        if low > machine:
+            return MIN_ABOVE
+        return MAX_ABOVE if high > machine else PRESSURE_ABOVE if 2 * pressure > machine else None
+
+    def _floored(self, levels: TcpMem) -> bool:
+        least = kernel_defaults.LEAST_PRESSURE
+        return levels.pressure < least <= levels.max and not self.defaults.sets_levels(self.page, levels)
+
+    def _pasted(self, levels: TcpMem) -> str | None:
+        return next((name for name, values in self.buffers if values == tuple(levels)), None)
+
+    def _untouched(self, levels: TcpMem) -> bool:
+        """Whether the kernel may have set them by itself, at this size of the machine or, as a whole, at another."""
+        if self.defaults.sets_levels(self.page, levels):
+            return True
+        return self.settings is not None and levels == self.levels and self.other_boot is not None
+
     def _below_peak(self, limit: int) -> bool:
-        return self.peak is not None and limit < SAFETY * self.peak.orphans
+        return self.peak is not None and (limit < SAFETY * self.peak.usual or limit < ONCE * self.peak.orphans)
+
+    @property
+    def most_orphans(self) -> int:
+        """The most that is recommended: so many orphans take a quarter of the memory, their data not counted."""
+        machine = self.defaults.memory.machine
+        return MOST_ORPHANS if machine is None else min(MOST_ORPHANS, machine // SHARE // ORPHAN_COST)
+
+    @property
+    def most_levels(self) -> TcpMem | None:
+        """The most that is recommended: a quarter of the memory, or the default if that is more; None if not known."""
+        memory, default = self.defaults.memory, self.defaults.levels(self.page)
+        most = None
+        if memory.machine is not None:
+            most = kernel_defaults.levels_below((memory.machine - memory.movable) // SHARE // self.page)
+        return max((one for one in (most, default) if one), key=lambda levels: levels.max, default=None)
 
     @property
     def recommended(self) -> int | None:
@@ -126,7 +243,7 @@ class Review:
 
         Else what a file sets it to, if that is sound; or the default, or the smallest
         power of two that is four times the peak, whichever is more. Never less than what
-        runs, and never more than the kernel takes. None where nothing can be said.
+        runs, and of what is more never above ``most_orphans``. None where nothing can be said.
         """
         if self.limit is None or self.sound(MAX_ORPHANS, (self.limit,)):
             return self.limit
@@ -138,22 +255,33 @@ class Review:
             # With such a limit no peak tells what is needed.
             return None
         wanted = [self.limit, usual or 0] if self.orphans_off or tcp_max_orphans.fault(self.limit) else [self.limit]
-        if self.below_peak and self.peak:
-            wanted.append(kernel_defaults.power_of_two(SAFETY * max(1, self.peak.orphans)))
-        return min(max(wanted), MOST_ORPHANS)
+        return max(*wanted, min(self.peak_needs, self.most_orphans))
 
     @property
-    def recommended_levels(self) -> tcp_mem.TcpMem | None:
-        """The same for tcp_mem: what a file sets, or the default; where more runs, the levels that belong to its maximum."""
+    def peak_needs(self) -> int:
+        """The smallest power of two that is four times the peak, where the limit is below that; else 0."""
+        if not (self.below_peak and self.peak):
+            return 0
+        return kernel_defaults.power_of_two(SAFETY * max(1, self.peak.orphans))
+
+    @property
+    def recommended_levels(self) -> TcpMem | None:
+        """The same for tcp_mem: what a file sets, or the default; where more runs, the levels that belong to its maximum.
+
+        Where that is no limit for this memory: ``most_levels``, but the default for numbers that are bytes.
+        """
         if self.levels is None or self.sound(MEM, self.levels):
             return self.levels
         kept = self._kept(MEM, self.levels)
         if kept:
-            return tcp_mem.TcpMem(*kept)
+            return TcpMem(*kept)
         default = self.defaults.levels(self.page)
-        if default is None or self.levels.max < default.max:
+        if default is None or self.like_bytes or self.levels.max < default.max:
             return default
-        return self.levels if self.levels.in_order else kernel_defaults.levels_below(self.levels.max)
+        if self.levels.in_order and not (self.too_high or self.floored):
+            return self.levels
+        below = kernel_defaults.levels_below(self.levels.max)
+        return below if self.sound(MEM, below) else self.most_levels
 
     @property
     def advice(self) -> dict[str, tuple[int, ...]]:
@@ -172,6 +300,18 @@ class Review:
         return [one for one in found if one]
 
     @property
+    def refused(self) -> list[Refused]:
+        """The lines that the kernel does not take, or not wholly."""
+        found = []
+        for name, count in ((MAX_ORPHANS, 1), (MEM, 3)):
+            setting = (self.settings or {}).get(name)
+            if setting is not None:
+                taken = len(drift.numbers(setting.value, count))
+                if taken < min(count, len(setting.value.split(" "))):
+                    found.append(Refused(setting, taken))
+        return found
+
+    @property
     def uncertain(self) -> list[str]:
         """The settings of which a reboot sets something that is not known."""
         return [] if self.settings is None else [name for name in (MAX_ORPHANS, MEM) if self._open(name)]
@@ -186,7 +326,8 @@ class Review:
         one = self._drift(name)
         if one is None or one.setting is None:
             return None
-        return one.boot if one.boot[-1] >= running[-1] and self.sound(name, one.boot) else None
+        enough = one.boot[-1] >= running[-1] or (name == MEM and self.too_high)
+        return one.boot if enough and self.sound(name, one.boot) else None
 
     def _drift(self, name: str) -> drift.Drift | None:
         running = self._running(name)
@@ -195,13 +336,13 @@ class Review:
         return drift.of(name, running, self.settings.get(name), self._left(name), self._around(name))
 
     def _around(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """The least and the most that ``_left`` may be; None where it is exact."""
+        """The least and the most that ``_left`` may be; None where it is exact, or what runs is not among them."""
         if name == MEM:
-            return self.defaults.around(self.page)
-        orphans, far = self.defaults.orphans, kernel_defaults.TOLERANCE
-        if self.defaults.entries is not None or orphans is None:
+            return self.defaults.around(self.page) if self.at_default(MEM) else None
+        around = self.defaults.orphans_around
+        if around is None or self.limit is None or not self.defaults.sets_orphans(self.limit):
             return None
-        return (int(orphans * (1 - far)),), (int(orphans * (1 + far)),)
+        return (around[0],), (around[1],)
 
     def _open(self, name: str) -> bool:
         running = self._running(name)

@@ -60,3 +60,8 @@ def margins(orphans: int, limit: int) -> list[Margin]:
     whole numbers.
     """
     return [Margin(factor, limit >> shift, (limit >> shift) - orphans) for shift, factor in enumerate(FACTORS)]
+
+
+def enough(orphans: int) -> int:
+    """The smallest power of two that is a limit with which so many orphans pass no margin, as far as an int goes."""
+    return min((1 << 31) - 1, 1 << (FACTORS[-1] * max(1, orphans) - 1).bit_length())

@@ -21,6 +21,9 @@ from tcp_headroom.proc import reading, sysctl
 NEAR_PERCENT = 90
 """Of the maximum: what is above is near to be refused. Default of -c of ``check_tcp_mem``."""
 
+MUCH_PERCENT, TOO_MUCH_PERCENT = 50, 75
+"""Of the memory of the machine: what TCP holds beyond is WARNING and CRITICAL in ``check_tcp_mem``, whatever is allowed."""
+
 PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
 
 _SIGN = 1 << 63

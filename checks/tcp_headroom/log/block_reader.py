@@ -33,7 +33,9 @@ LONGEST = 4096
 """Bytes of a line that matter: stamp, tag and the beginning of the message."""
 
 COMPRESSED = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2", ".zst": "", ".lz4": ""}
-"""Module that reads a compressed sibling, empty where Python has none."""
+"""Module that reads a compressed part, empty where Python has none."""
+PROGRAMS = {".zst": ("/usr/bin/zstd", "/bin/zstd"), ".lz4": ("/usr/bin/lz4", "/bin/lz4")}
+"""Program that reads it then."""
 
 
 class Block(namedtuple("Block", "offset lead data")):
@@ -121,9 +123,11 @@ def forward(file: IO[bytes], name: str) -> Iterator[Block]:
     from importlib import import_module
 
     shown = wording.path(name)
-    module = COMPRESSED[os.path.splitext(name)[1]]
+    ending = os.path.splitext(name)[1]
+    module = COMPRESSED[ending]
     if not module:
-        raise Blind(f"{shown} is compressed in a way Python cannot read")
+        yield from _by_program(file, shown, ending)
+        return
     try:
         codec = import_module(module)
     except ImportError:
@@ -135,28 +139,53 @@ def forward(file: IO[bytes], name: str) -> Iterator[Block]:
         zlib.error,
         getattr(codec, "LZMAError", OSError),
     )
+    try:
+        with codec.open(file, "rb") as stream:
+            yield from _whole_lines(stream)
+    except damaged as error:
+        raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
+
+
+def _by_program(file: IO[bytes], shown: str, ending: str) -> Iterator[Block]:
+    """The same through the program that made the file."""
+    import subprocess
+
+    program = next((path for path in PROGRAMS[ending] if os.path.exists(path)), None)
+    if not program:
+        raise Blind(f"{shown} is compressed in a way Python cannot read, and there is no {PROGRAMS[ending][0]}")
+    process = subprocess.Popen(
+        [program, "-d", "-c", "-q"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+    )
+    assert process.stdout
+    try:
+        yield from _whole_lines(process.stdout)
+        if process.wait():
+            raise Blind(f"{shown} cannot be decompressed: {program} says so")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _whole_lines(stream: IO[bytes]) -> Iterator[Block]:
     offset = 0
     lead = rest = b""
     inside = False
-    try:
-        with codec.open(file, "rb") as stream:
-            while True:
-                data = stream.read(BLOCK)
-                text = rest + data
-                cut = text.rfind(b"\n") + 1 if data else len(text)
-                if not cut:
-                    # A line of megabytes: its beginning is what matters.
-                    cut = len(text) if len(text) >= 2 * BLOCK else 0
-                if cut:
-                    # What goes on with such a line is the beginning of none.
-                    begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
-                    if begin < cut:
-                        yield Block(offset + begin, len(lead), lead + text[begin:cut])
-                    inside = not text.endswith(b"\n", 0, cut)
-                    offset += cut
-                    lead = b"" if inside else text[:cut][-LEAD:]
-                rest = text[cut:]
-                if not data:
-                    return
-    except damaged as error:
-        raise Blind(f"{shown} cannot be decompressed: {wording.clean(str(error))}") from None
+    while True:
+        data = stream.read(BLOCK)
+        text = rest + data
+        cut = text.rfind(b"\n") + 1 if data else len(text)
+        if not cut:
+            # A line of megabytes: its beginning is what matters.
+            cut = len(text) if len(text) >= 2 * BLOCK else 0
+        if cut:
+            # What goes on with such a line is the beginning of none.
+            begin = (text.find(b"\n", 0, cut) + 1 or cut) if inside else 0
+            if begin < cut:
+                yield Block(offset + begin, len(lead), lead + text[begin:cut])
+            inside = not text.endswith(b"\n", 0, cut)
+            offset += cut
+            lead = b"" if inside else text[:cut][-LEAD:]
+        rest = text[cut:]
+        if not data:
+            return

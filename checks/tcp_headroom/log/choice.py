@@ -1,17 +1,19 @@
-"""Which source of kernel messages to believe: the ring, the journal or a file.
+"""Which sources of kernel messages to ask: the ring, the journal and files, and what they say together.
 
-``look`` asks the sources in the order of their rank (kmsg cannot be forged, a
-file with all facilities can) and takes the first that shows the whole window,
-else the one that shows most. A source that is readable but would not show a hit
-is refused like one that cannot be read.
+``look`` asks the sources in the order of their rank (kmsg cannot be forged, a file with all facilities can) until what
+they prove together is complete. Every source that was asked contributes; a line of a file counts only where no ring
+and no journal has seen the same time.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import namedtuple
 
+from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log.views import View, coverage
+from tcp_headroom.log import proof
+from tcp_headroom.log.views import View, believed, union
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
 DEVICE = "/dev/kmsg"
 """The kernel's ring."""
 
-BOOT_TIME = 300.0
-"""Within so many seconds after the boot a log daemon has taken in the ring since the boot."""
-
 
 class Request:
     """What the user asked for."""
 
-    def __init__(self, source: str, kmsg: str, journal: Sequence[str], files: Sequence[str], host: str | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        kmsg: str,
+        journal: Sequence[str],
+        files: Sequence[str],
+        host: str | None,
+        silence: float = 0.0,
+        patience: float = 4.0,
+    ) -> None:
         self.source = source
         """``auto``, ``kmsg``, ``journal`` or ``file``."""
         self.kmsg = kmsg
@@ -41,6 +49,10 @@ class Request:
         """Log files, alternatives in this order; none for the usual ones."""
         self.host = host
         """In files, count only lines of this host."""
+        self.silence = silence
+        """How long, in seconds, another host may be quiet."""
+        self.patience = patience
+        """Seconds to wait for journalctl."""
 
     @property
     def local(self) -> bool:
@@ -53,44 +65,73 @@ class Request:
         return repr((self.source, self.kmsg, self.journal, self.files, self.host))
 
 
-class Look:
-    """The view chosen, and why others were not."""
+class Known(namedtuple("Known", "sights before_boot", defaults=[frozenset(), True])):
+    """What earlier runs of this boot have found out, so that it need not be asked again."""
 
-    def __init__(self, view: View, refused: list[str]) -> None:
+    __slots__ = ()
+    sights: frozenset[str]
+    """Sources in which a hit would show."""
+    before_boot: bool
+    """Whether the time before the boot was looked for already, or cannot be remembered."""
+
+
+class Look:
+    """What the sources show together, and why others do not."""
+
+    def __init__(self, view: View, refused: list[str], sights: frozenset[str], before_boot: bool, own: bool) -> None:
         self.view = view
         self.refused = refused
-        """One sentence for each source passed over."""
+        """One sentence for each source that shows nothing."""
+        self.sights = sights
+        self.before_boot = before_boot
+        """As in ``Known``, after this look."""
+        self.own = own
+        """Whether the log is this host's own, as far as paths and lines tell."""
 
 
-def look(request: Request, clock: Clock, window: Window, reach: Window) -> Look:
-    """The view to believe about ``window``, with what it shows of ``reach``, which may begin earlier.
+def look(request: Request, clock: Clock, window: Window, reach: Window, known: Known | None = None) -> Look:
+    """What is to be believed about ``window``, with what it shows of ``reach``, which may begin earlier.
 
-    Raises ``Blind`` if no source can be believed; its first argument is the reason
+    Raises ``Blind`` if no source shows anything; its first argument is the reason
     for the status line, its second a list of all.
     """
-    best: View | None = None
+    known = known or Known()
+    views: list[View] = []
     refused: list[str] = []
     first: Blind | None = None
-    for source in _sources(request, clock, reach):
+    proven: proof.Proof | None = None
+    before_boot, further = known.before_boot, False
+    for source in _sources(request, clock, reach, known):
         try:
             view = source()
         except Blind as reason:
             first = first or reason
             refused.append(str(reason))
             continue
-        if best is None or view.since < best.since - BOOT_TIME:
-            best, view = view, best or view
-        if view is not best:
-            refused.append(f"{view.source} shows {coverage(view, window):.0f} % of that time")
-        if best.since <= window.start:
+        if not (view.proof.spans or view.events or view.proof.doubts):
+            lack = view.proof.lacks[0] if view.proof.lacks else Blind(f"{view.source} shows nothing")
+            first = first or lack
+            refused.append(str(lack))
+            continue
+        view = _fed(view, views, clock)
+        views.append(view)
+        proven = proof.both(proven, view.proof) if proven else view.proof
+        if further:
             break
-    if best is None:
+        if proof.complete(proven, window):
+            boot = proof.start(proven, window) > window.start
+            if not boot or before_boot:
+                break
+            further = True
+    if not views or proven is None:
         assert first
         raise Blind(first.reason, refused, remedy=first.remedy)
-    return Look(best, refused)
+    sights = known.sights | {view.source for view in views if view.sighted}
+    whole = _together(views, proven)
+    return Look(whole, refused, sights, before_boot or further, request.local or any(view.kernel for view in views))
 
 
-def _sources(request: Request, clock: Clock, window: Window) -> Iterator[Callable[[], View]]:
+def _sources(request: Request, clock: Clock, window: Window, known: Known) -> Iterator[Callable[[], View]]:
     # Each module is imported only when its turn comes: mostly the first is enough.
     if request.source in ("auto", "kmsg"):
         from tcp_headroom.log import kmsg
@@ -99,15 +140,47 @@ def _sources(request: Request, clock: Clock, window: Window) -> Iterator[Callabl
     if request.source in ("auto", "journal"):
         from tcp_headroom.log import journal
 
-        yield lambda: _from_boot(journal.view(clock, window, request.journal), clock, not request.journal)
+        sighted = journal.NAME in known.sights
+        yield functools.partial(
+            journal.view, clock, window, request.journal, sighted, request.silence, request.patience
+        )
     if request.source in ("auto", "file"):
         from tcp_headroom.log import files
 
-        for path in request.files or files.DEFAULTS:
-            view = functools.partial(files.view, path, clock, window, request.host)
-            yield functools.partial(lambda view: _from_boot(view(), clock, not request.files), view)
+        usual = files.DEFAULTS
+        for path in request.files or usual:
+            yield functools.partial(
+                files.view, path, clock, window, request.host, path in usual, path in known.sights, request.silence
+            )
 
 
-def _from_boot(view: View, clock: Clock, local: bool) -> View:
-    """Mark a view of this host's own log that begins with its boot."""
-    return view._replace(from_boot=local and clock.booted - BOOT_TIME <= view.since <= clock.booted + BOOT_TIME)
+def _fed(view: View, views: list[View], clock: Clock) -> View:
+    """``view``, which ends with its newest kernel record if another source shows that it is no longer fed."""
+    if view.kernel is None:
+        return view
+    from tcp_headroom.log import writer
+
+    for other in views:
+        words = writer.missing(other.records(view.kernel), view.kernel, clock.now) if other.records else set()
+        if words:
+            end = view.kernel
+            spans = [(first, min(until, end)) for first, until in view.proof.spans if first <= end]
+            said = ", ".join(wording.clean(word, 20) for word in sorted(words)[:3])
+            lack = Blind(
+                f"{wording.path(view.source)} lacks kernel messages that {wording.path(other.source)} has, about {said}",
+                remedy="check syslog",
+            )
+            return view._replace(proof=view.proof._replace(spans=spans, lacks=(lack, *view.proof.lacks)))
+    return view
+
+
+def _together(views: list[View], proven: proof.Proof) -> View:
+    """One view of all."""
+    if len(views) == 1:
+        return views[0]
+    events = believed(union(*(view.events for view in views)), proven.firm)
+    shown = [view for view in views if view.proof.spans or any(event in events for event in view.events)] or views
+    notes = [f"{wording.path(view.source)}: {note}" for view in views for note in view.notes]
+    evidence = tuple(f"{wording.path(view.source)}: {text}" for view in views for text in view.proof.evidence)
+    source = " and ".join(view.source for view in shown)
+    return View(source, events, proven._replace(evidence=evidence), notes)

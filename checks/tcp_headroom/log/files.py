@@ -1,341 +1,339 @@
-"""A log file and its rotated siblings, read from the end as far as the window reaches.
+"""A log file and its rotated parts, read from the end as far as the window reaches, and what they prove.
 
-The blocks of ``block_reader`` are searched for the few byte strings that every wanted
-line contains; only lines found so are parsed by ``formats``, so the cost is that of
-the bytes inside the window, whatever the size of the file. Where the file does not
-reach back over the window, what ``rotation`` lists is read on.
+Where the file does not reach back over the window, what ``rotation`` lists is read on, until lines from before the
+window are met or no part is left. How a file is read is the matter of ``scan``.
 
-A message is known by its stamp and its offset in the file. Both survive a rename,
-a copy and a compression, so what stands in ``kern.log``, ``kern.log.1`` and
-``kern.log.1.gz`` at the same moment is one message.
+A message is known by its stamp and its host. Both survive a rename, a copy, a compression and the loss of the file's
+head, so what stands in ``kern.log``, ``kern.log.1`` and ``kern.log.1.gz`` at the same moment is one message.
 """
 
 from __future__ import annotations
 
 import os
-import zlib
+import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import block_reader, formats, messages, rotation
-from tcp_headroom.log.block_reader import LONGEST
-from tcp_headroom.log.views import SLACK, Event, View, classify, union
+from tcp_headroom.log import block_reader, formats, rotation, samples, scan, stamps
+from tcp_headroom.log.block_reader import Block
+from tcp_headroom.log.file_proof import SEARCHED, Reading, concluded
+from tcp_headroom.log.samples import Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import IO
 
-    from tcp_headroom.log.block_reader import Block
-    from tcp_headroom.log.views import Window
+    from tcp_headroom.log.proof import Window
+    from tcp_headroom.log.rotation import Part
+    from tcp_headroom.log.scan import Found
+    from tcp_headroom.log.views import View
     from tcp_headroom.proc.clock import Clock
 
 DEFAULTS = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog")
 """Tried in this order: what holds only the kernel's lines cannot be forged with logger."""
 
-SEARCHED = 64 << 20
-"""How far back, in bytes, a kernel record is looked for where the window has none."""
+PROBE = 256 << 10
+"""How far before a place of old stamps others must be old, too: longer than what one boot writes."""
 ATTEMPTS = 3
 """How often the rotated files are read while each reading finds that they were renamed meanwhile."""
-NEIGHBOURS = 50
-"""How many lines are tried for one with a stamp."""
-INFO = 6
-"""The level of the family."""
-
-_REPEATED = b"last message repeated "
-"""In the line that counts repetitions of the line before it, without saying what that was."""
+QUARTER = 900
+"""Time zones differ by multiples of so many seconds."""
 
 
-class Scan:
-    """What has been found in a file and its siblings so far."""
+def view(
+    path: str,
+    clock: Clock,
+    window: Window,
+    host: str | None = None,
+    usual: bool = False,
+    sighted: bool = False,
+    silence: float = 0.0,
+) -> View:
+    """What ``path`` and its rotated parts show of ``window``, limited to lines of ``host`` if given.
 
-    def __init__(self, clock: Clock, window: Window, host: str | None) -> None:
-        self.clock = clock
-        self.window = window
-        self.host = host
-        self.events: list[Event] = []
-        self.hosts: set[str] = set()
-        self.newest: formats.Line | None = None
-        self.since = clock.now
-        self.reached = False
-        """Whether lines from before the window were met."""
-        self.kernel = False
-        """Whether a kernel record was met at all."""
-        self.info = False
-        """Whether one was met that is of level info or lower, or of unknown level."""
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing older can add to what is known."""
-        return self.reached and self.info
-
-
-def view(path: str, clock: Clock, window: Window, host: str | None = None) -> View:
-    """What ``path`` and its rotated siblings show of ``window``, limited to lines of ``host`` if given.
-
-    Raises ``Blind`` if the file cannot be read, or if a message of level info by
-    the kernel would not show there as far as can be told.
+    ``usual``: whether the path is one that this host's own log has. ``sighted``: whether an earlier run has seen in
+    this boot that a hit would show there. ``silence``: how long, in seconds, another host may be quiet. Raises
+    ``Blind`` if the file cannot be read.
     """
-    scan = Scan(clock, window, host)
-    notes: list[str] = []
+    local = _local(path, usual, host, window)
+    wanted = Wanted(window, _accepts(host, local, usual, path, window), host or "", clock.booted - 1 if local else None)
+    reading = Reading(path, clock, wanted, sighted)
+    status = None
     seen: set[tuple[int, int]] = set()
     try:
         with block_reader.opened(path) as file:
             status = os.fstat(file.fileno())
             seen.add((status.st_dev, status.st_ino))
-            _read(block_reader.backward(file.fileno(), status.st_size), status.st_mtime, scan)
+            _read_plain(file, status, reading, path)
     except Blind:
-        if not rotation.between(path, window.start):
+        if not rotation.between(path, window.start - samples.DISORDER):
             raise
-    if not scan.done:
-        _read_rotated(path, seen, scan, notes)
-    _refuse_sightless(wording.path(path), scan)
-    others = sorted(name for name in scan.hosts if name != host)
-    if others:
-        notes.append("hosts seen: " + ", ".join(wording.clean(name, 60) for name in others[:10]))
-    return View(path, scan.events, window.start if scan.reached else scan.since, notes)
+    if not reading.done:
+        _read_rotated(path, seen, reading)
+    return concluded(path, status, local, silence, reading)
 
 
-def _refuse_sightless(shown: str, scan: Scan) -> None:
-    if not scan.kernel:
-        raise Blind(f"{shown} holds no kernel message, so a hit would not show there")
-    if not scan.info:
-        raise Blind(
-            f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog"
-        )
-    newest = scan.newest
-    if newest and newest.when and newest.when < scan.clock.booted and newest.host == os.uname().nodename:
-        raise Blind(f"{shown} has no line since this host was booted", remedy="check syslog")
+def _local(path: str, usual: bool, host: str | None, window: Window) -> bool:
+    """Whether the log is this host's own: by its path, or because its newest lines carry this host's name."""
+    name = os.uname().nodename
+    if host is not None:
+        return formats.name_matches(name, host) or formats.name_matches(host, name)
+    return usual or name in _newest_hosts(path, window)
 
 
-def _read_rotated(path: str, seen: set[tuple[int, int]], scan: Scan, notes: list[str]) -> None:
-    """Read the rotated files; those in ``seen``, by device and inode, have been read."""
-    listed: set[tuple[str, int]] = set()
-    for attempt in range(ATTEMPTS + 1):
-        siblings = rotation.siblings(path)
-        # A rotation under the reader renames what was listed; listing again finds it. Writing to one is no rotation.
-        before, listed = listed, {(name, inode) for _time, name, inode in siblings}
-        if listed == before:
-            return
-        if attempt < ATTEMPTS:
-            _read_siblings(siblings, seen, scan, notes)
-    notes.append(f"the rotated files of {wording.path(path)} were renamed too often while they were read")
+def _newest_hosts(path: str, window: Window) -> set[str]:
+    """The hosts of the last lines, this one by the name that it gives itself."""
+    try:
+        with block_reader.opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = os.pread(file.fileno(), min(size, block_reader.LEAD), max(0, size - block_reader.LEAD))
+    except (OSError, Blind):
+        return set()
+    own = os.uname().nodename
+    hosts = {formats.parse(text, window.now, 0.0).host for text in samples.lines(data, len(data), -1)}
+    return {own if formats.name_matches(host, own.partition(".")[0]) else host for host in hosts if host}
 
 
-def _read_siblings(
-    siblings: list[tuple[float, str, int]], seen: set[tuple[int, int]], scan: Scan, notes: list[str]
+def _accepts(host: str | None, local: bool, usual: bool, path: str, window: Window) -> Callable[[str | None], bool]:
+    if host is not None:
+        return lambda name: formats.name_matches(name, host)
+    own = os.uname().nodename
+    if usual and own in _newest_hosts(path, window):
+        # On a host that takes in the logs of others, too, its own lines alone are of this host.
+        short = own.partition(".")[0]
+        return lambda name: name is None or formats.name_matches(name, short) or formats.name_matches(name, "localhost")
+    return lambda name: True
+
+
+def _read_plain(file: IO[bytes], status: os.stat_result, reading: Reading, path: str) -> None:
+    """Take in a file that is not compressed, from its end until it has no more to add. Raises ``Blind`` at an error."""
+    descriptor = file.fileno()
+    current = reading.scan.newest is None and not reading.heads
+    try:
+        head = os.pread(descriptor, 256, 0)
+        blocks = block_reader.backward(descriptor, status.st_size)
+        _read(blocks, head, status.st_mtime, reading, lambda block: _confirmed(descriptor, block, reading), current)
+    except OSError as error:
+        raise Blind(f"{wording.path(path)} cannot be read on: {wording.failure(error)}") from None
+
+
+def _confirmed(descriptor: int, block: Block, reading: Reading) -> bool:
+    """Whether the lines well before ``block``, too, are older than the window."""
+    if not block.offset:
+        return False
+    place = max(0, block.offset - PROBE)
+    data = os.pread(descriptor, block_reader.LEAD, place)
+    start = 0 if not place else data.find(b"\n") + 1
+    return samples.before(Block(place, start, data), reading.wanted, 0.0)
+
+
+def _read(
+    blocks: Iterator[Block],
+    head: bytes,
+    written: float,
+    reading: Reading,
+    confirmed: Callable[[Block], bool],
+    current: bool,
 ) -> None:
-    """Read the rotated files that were written to within the window, newest first."""
-    names = {name for _time, name, _inode in siblings}
-    for written, name, _inode in siblings:
-        outside = written < scan.window.start - SLACK
-        scan.reached = scan.reached or outside
-        if outside and scan.info:
-            continue
-        stem, ending = os.path.splitext(name)
-        # While it is being compressed, the complete file stands beside the incomplete one.
-        if ending in block_reader.COMPRESSED and stem in names:
-            continue
-        try:
-            with block_reader.opened(name) as file:
-                status = os.fstat(file.fileno())
-                if (status.st_dev, status.st_ino) in seen:
-                    continue
-                if ending in block_reader.COMPRESSED:
-                    uptime = _newest_uptime(block_reader.forward(file, name), scan.clock.now)
-                    file.seek(0)
-                    zero = _uptime_zero(uptime, status.st_mtime, scan.clock)
-                    _read(block_reader.forward(file, name), status.st_mtime, scan, zero)
-                else:
-                    _read(block_reader.backward(file.fileno(), status.st_size), status.st_mtime, scan)
-                seen.add((status.st_dev, status.st_ino))
-        except Blind as reason:
-            if os.path.lexists(name) and str(reason) not in notes:
-                notes.append(str(reason))
-            # Whatever is older is not connected with what was seen.
-            return
-
-
-def _read(blocks: Iterator[Block], written: float, scan: Scan, zero: float | None = None) -> None:
-    """Take in one file, last written at ``written``, from its end until it has no more to add.
-
-    ``zero``: when the uptime in its stamps was 0, for a file whose blocks come from its beginning on.
-    """
-    from_end = zero is None
-    events: list[Event] = []
-    newest: formats.Line | None = None
-    since = scan.since
-    reached = False
-    searched = 0
+    """Take in the blocks of one file, newest first."""
+    wanted, state = reading.wanted, reading.scan
+    events: list[Found] = []
+    zero: float | None = None
+    after: float | None = None
+    first: Block | None = None
+    stopped = False
     try:
         for block in blocks:
             if zero is None:
-                zero = _uptime_zero(_edges(block, scan.clock.now, 0.0)[1].uptime, written, scan.clock)
-            first, last = _edges(block, scan.clock.now, zero)
-            if newest is None or not from_end:
-                newest = last
-            if not (reached and from_end):
-                events += _events(block, written, zero, scan)
-            if not scan.info:
-                _look_for_kernel(block, zero, scan, (first, last))
-                searched += len(block.data)
-            if first.when is not None:
-                since = min(since, first.when)
-                reached = reached or first.when < scan.window.start - SLACK
-            if from_end and reached and (scan.info or searched > SEARCHED):
+                zero = _zero(block, written, reading, current)
+                tail = samples.samples(block.data, len(block.data), -1, wanted, zero)
+                newest = max(samples.trusted(tail, wanted), default=None)
+                if newest is not None and not reading.broken and _skipped(newest, _pace(tail, wanted), reading):
+                    reading.broken = (
+                        f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
+                    )
+                # The newer part began before the window, and this one ends there.
+                ended = reading.since is not None and reading.since < reading.limit
+                reading.reached = reading.reached or (ended and newest is not None and newest < reading.limit)
+            zeros = [(0, zero)]
+            uptimes = samples.samples(block.data, len(block.data), -1, wanted, zero, 1)
+            if uptimes and uptimes[0].uptime is not None:
+                zeros = samples.segments(block, zero, after) or zeros
+                zero = zeros[-1][1]
+                after = next(
+                    (line.uptime for line in samples.samples(block.data, block.lead, 1, wanted, zero, 1)), after
+                )
+            if not reading.reached or first is None:
+                events += scan.found(block, written, zeros, wanted, state)
+            if state.newest is None:
+                state.newest = samples.alive(block.data, wanted, zeros[0][1])
+            if not (reading.sighted or state.sight) or state.kernel is None:
+                scan.look_for_kernel(block, wanted, zeros[0][1], state)
+                reading.searched += len(block.data)
+            first = block
+            state.after = next(
+                iter(samples.trusted(samples.samples(block.data, block.lead, 1, wanted, zero, 1), wanted)), state.after
+            )
+            reading.reached = reading.reached or (samples.before(block, wanted, zero) and confirmed(block))
+            if reading.done or (reading.reached and reading.searched > SEARCHED):
+                stopped = True
                 break
     finally:
         # The messages before the place where a file is damaged count, but it has not been seen.
-        scan.events = union(scan.events, events)
-    scan.newest = scan.newest or newest
-    scan.since = since
-    scan.reached = scan.reached or reached
-
-
-def _lines(data: bytes, start: int, step: int) -> Iterator[bytes]:
-    """Up to ``NEIGHBOURS`` lines of ``data`` from ``start`` on, forwards or backwards."""
-    for _line in range(NEIGHBOURS):
-        if step > 0:
-            if start >= len(data):
-                return
-            end = data.find(b"\n", start)
-            end = len(data) if end < 0 else end
-            yield data[start : min(end, start + LONGEST)]
-            start = end + 1
+        copy = any(head[: len(other)] == other[: len(head)] and head for other in reading.heads)
+        if copy:
+            reading.found.append(events)
         else:
-            if start <= 0:
-                return
-            begin = data.rfind(b"\n", 0, start - 1) + 1
-            yield data[begin : min(start, begin + LONGEST)].rstrip(b"\n")
-            start = begin
+            reading.found[0] += events
+        reading.heads.append(head)
+    if reading.reached and not reading.broken:
+        reading.since = min(wanted.window.start, wanted.window.start if reading.since is None else reading.since)
+    elif not stopped and first is not None and not reading.broken:
+        _begins(first, zero or 0.0, reading)
 
 
-def _edges(block: Block, now: float, zero: float) -> tuple[formats.Line, formats.Line]:
-    """The first and the last line with a stamp, ``NOTHING`` where there is none near."""
-    edges = []
-    for start, step in ((block.lead, 1), (len(block.data), -1)):
-        parsed = (formats.parse(line, now, zero) for line in _lines(block.data, start, step))
-        edges.append(next((line for line in parsed if line.when is not None), formats.NOTHING))
-    return edges[0], edges[1]
+def _begins(first: Block, zero: float, reading: Reading) -> None:
+    """Note when the oldest line of a file that was read whole was written."""
+    lines = samples.samples(first.data, first.lead, 1, reading.wanted, zero)
+    began = samples.beginning(lines, reading.wanted)
+    if began is None:
+        return
+    reading.since = began if reading.since is None else min(began, reading.since)
+    reading.pace = _pace(lines, reading.wanted)
+    reading.boots = any(
+        (line.message or "").startswith("Linux version ") or float(line.printk or line.uptime or 9) < 1
+        for line in lines
+    )
 
 
-def _newest_uptime(blocks: Iterator[Block], now: float) -> float | None:
-    """The last uptime of a file read from its beginning on; of one with dates no more than a block is read."""
-    newest = None
-    try:
-        for block in blocks:
-            uptime = _edges(block, now, 0.0)[1].uptime
-            if newest is None and uptime is None:
-                break
-            newest = newest if uptime is None else uptime
-    except Blind:
-        # The last that can be read makes messages look too young, never too old; reading them meets the damage again.
-        pass
-    return newest
+def _pace(lines: list[formats.Line], wanted: Wanted) -> float | None:
+    """The longest time between these lines; None for too few to tell, the burst of a boot and the kernel's alone."""
+    times = samples.trusted(lines, wanted)
+    if len(times) < 3 or max(times) - min(times) < QUARTER or not any(line.other for line in lines):
+        return None
+    return max(abs(second - first) for first, second in zip(times, times[1:]))
 
 
-def _uptime_zero(uptime: float | None, written: float, clock: Clock) -> float:
-    """When the uptime in the stamps of a file was 0, by that of its newest line.
+def _skipped(newest: float, pace: float | None, reading: Reading) -> bool:
+    """Whether a dated part is missing between what was read and one that ends at ``newest``, with lines of that pace.
 
-    A file of uptimes has no clock of its own: its newest line is taken to be as
-    old as the file.
+    It should be there by the others' dates. But an empty log is not rotated, so only one that is never quiet for so
+    long has lost it.
     """
-    return clock.of_uptime(0) if uptime is None else written - uptime
-
-
-def _look_for_kernel(block: Block, zero: float, scan: Scan, edges: tuple[formats.Line, ...]) -> None:
-    """Note whether the kernel speaks in this block, and at level info."""
-    found = [line for line in edges if line.message is not None]
-    data = block.data
-    place = data.find(b"kernel")
-    # Bounded: a line that only mentions the kernel is parsed in vain.
-    for _attempt in range(1000):
-        if place < 0 or any(line.level is None or line.level >= INFO for line in found):
-            break
-        start = data.rfind(b"\n", 0, place) + 1
-        line = formats.parse(data[start : start + LONGEST].partition(b"\n")[0], scan.clock.now, zero)
-        if line.message is not None:
-            found.append(line)
-        end = data.find(b"\n", place)
-        place = data.find(b"kernel", end) if end >= 0 else -1
-    scan.kernel = scan.kernel or bool(found)
-    scan.info = any(line.level is None or line.level >= INFO for line in found)
-
-
-def _events(block: Block, written: float, zero: float, scan: Scan) -> Iterator[Event]:
-    """The messages of the family, and the rate limiter's, within the window."""
-    data = block.data
-    now = scan.clock.now
-    for start, end in _wanted(block):
-        raw = data[start : min(end, start + LONGEST)]
-        line = formats.parse(raw, now, zero)
-        said = line
-        if line.repeats:
-            # A daemon says so again while the message goes on.
-            earlier = (formats.parse(text, now, zero) for text in _lines(data, start, -1))
-            said = next((before for before in earlier if not before.repeats), formats.NOTHING)
-            if said.host != line.host:
-                continue
-        found = None if said.message is None else classify(said.message)
-        if not found:
-            continue
-        if line.host:
-            scan.hosts.add(line.host)
-        if scan.host and not _same_host(line.host, scan.host):
-            continue
-        when, named = line.when, raw
-        if when is None:
-            before, after = (_stamped(_lines(data, *place), now, zero) for place in ((start, -1), (end + 1, 1)))
-            when = (before or after or (written, raw))[0]
-            # What follows may be missing in one reading and there in the next, so it gives no name.
-            named = before[1] if before else raw
-        if when < scan.window.start:
-            continue
-        cause, count = found
-        if line.uptime is not None:
-            key = f"up/{line.uptime:.6f}"
-        else:
-            key = f"at/{zlib.crc32(named[:24]):x}/{block.offset + start - block.lead}"
-        yield Event(when, cause, count * (line.repeats or said.count), key)
-
-
-def _stamped(lines: Iterator[bytes], now: float, zero: float) -> tuple[float, bytes] | None:
-    """The first of ``lines`` with a stamp, and when that is."""
-    for line in lines:
-        when = formats.parse(line, now, zero).when
-        if when is not None:
-            return when, line
-    return None
-
-
-def _wanted(block: Block) -> list[tuple[int, int]]:
-    """Begin and end, within ``data``, of the lines that contain a needle, and of those that repeat such a line."""
-    data = block.data
-    found = {}
-    for needle in messages.NEEDLES:
-        place = data.find(needle, block.lead)
-        while place >= 0:
-            end = _end(data, place)
-            start = max(block.lead, data.rfind(b"\n", 0, place) + 1)
-            if data[start] == 0:
-                start = place - len(data[start:place].lstrip(b"\0"))
-            found[start] = end
-            place = data.find(needle, end)
-    # The line before the first of the block may be such a line, too.
-    for start in (block.lead, *(end + 1 for end in found.values())):
-        while data.find(_REPEATED, start, end := _end(data, start)) >= 0:
-            found[start] = end
-            start = end + 1
-    return sorted(found.items())
-
-
-def _end(data: bytes, place: int) -> int:
-    """Where the line around ``place`` ends."""
-    end = data.find(b"\n", place)
-    return len(data) if end < 0 else end
-
-
-def _same_host(host: str | None, wanted: str) -> bool:
-    """Whether a line's host is the one wanted; a name without a domain matches it with any."""
-    if host is None:
+    pace = reading.pace or pace
+    if reading.due is None or reading.since is None or reading.since < reading.due or pace is None:
         return False
-    return host == wanted or ("." not in wanted and host.partition(".")[0] == wanted)
+    return reading.since - newest > 2 * pace
+
+
+def _zero(block: Block, written: float, reading: Reading, current: bool) -> float:
+    """When the uptime in the stamps of a file was 0, by that of its newest line, which is as old as the file.
+
+    In the current file the newest stamp against the file's own time shows the zone of its writer, too.
+    """
+    lines = samples.samples(block.data, len(block.data), -1, reading.wanted, 0.0)
+    uptime = next((line.uptime for line in lines if line.when is not None), None)
+    if uptime is not None:
+        return written - uptime
+    if current and lines:
+        _find_zone(lines, written, reading)
+    return reading.clock.of_uptime(0)
+
+
+def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> None:
+    times = [line.when for line in lines[:3] if line.when is not None and not line.zoned]
+    if not times or max(times) < stamps.EPOCH:
+        return
+    late = written - max(times)
+    shift = round(late / QUARTER) * QUARTER
+    if not shift or abs(shift) > 14 * 3600 or abs(late - shift) > 3:
+        return
+    local = time.localtime(written).tm_gmtoff
+    if shift < 0 or shift == local:
+        reading.wanted.shift = float(shift)
+        minutes = abs(shift) // 60
+        side = "behind" if shift > 0 else "ahead of"
+        reading.notes.append(
+            f"its stamps are {minutes} min {side} the file's own time, so of another time zone: shifted"
+        )
+    else:
+        reading.scan.doubts.append(
+            f"its newest stamp is {shift // 60} min older than the file: its writer may live in another time zone"
+        )
+
+
+def _read_rotated(path: str, seen: set[tuple[int, int]], reading: Reading) -> None:
+    """Read the rotated parts; those in ``seen``, by device and inode, have been read."""
+    listed: set[tuple[str, int]] = set()
+    for attempt in range(ATTEMPTS + 1):
+        parts = rotation.parts(path)
+        # A rotation under the reader renames what was listed; listing again finds it. Writing to one is no rotation.
+        before, listed = listed, {(part.path, part.inode) for part in parts}
+        if listed == before:
+            return
+        if attempt < ATTEMPTS:
+            reading.broken = ""
+            _read_parts(parts, seen, reading)
+    reading.notes.append("the rotated files were renamed too often while they were read")
+    reading.broken = "the rotated files were renamed while they were read"
+
+
+def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading) -> None:
+    """Read the rotated parts that may reach into the window, newest first."""
+    names = {part.path for part in parts}
+    for part in parts:
+        stem, ending = os.path.splitext(part.path)
+        # While it is being compressed, the complete file stands beside the incomplete one.
+        if ending in block_reader.COMPRESSED and stem in names:
+            continue
+        if part.hole and not reading.broken:
+            reading.broken = f"a rotated part before {wording.path(part.path)} is missing"
+        reading.due = part.due
+        packed = ending in block_reader.COMPRESSED
+        if part.written < reading.limit and (
+            reading.broken or (reading.since is not None and reading.since < reading.limit)
+        ):
+            reading.reached = True
+        if reading.done:
+            return
+        try:
+            with block_reader.opened(part.path) as file:
+                status = os.fstat(file.fileno())
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                if packed:
+                    _read_compressed(file, status, reading, part.path)
+                else:
+                    _read_plain(file, status, reading, part.path)
+                seen.add((status.st_dev, status.st_ino))
+        except Blind as reason:
+            if not os.path.lexists(part.path):
+                return
+            if str(reason) not in reading.notes:
+                reading.notes.append(str(reason))
+            # Whatever is older is not connected with what was seen.
+            reading.forbidden = reading.forbidden or (not reading.broken and not os.access(part.path, os.R_OK))
+            reading.broken = reading.broken or str(reason)
+
+
+def _read_compressed(file: IO[bytes], status: os.stat_result, reading: Reading, path: str) -> None:
+    """Take in a compressed part, whose blocks come from its beginning on."""
+    blocks: list[Block] = []
+    kept = 0
+    damage: Blind | None = None
+    try:
+        for block in block_reader.forward(file, path):
+            blocks.append(Block(block.offset, block.lead, block.data))
+            kept += len(block.data)
+            while kept > SEARCHED and len(blocks) > 1:
+                # What unpacks to more is believed from its newest lines on.
+                kept -= len(blocks.pop(0).data)
+    except Blind as reason:
+        damage = reason
+    if damage and not reading.broken:
+        reading.broken = str(damage)
+    head = blocks[0].data[blocks[0].lead :][:256] if blocks else b""
+    _read(iter(reversed(blocks)), head, status.st_mtime, reading, lambda block: block is not blocks[0], False)
+    if damage:
+        raise damage

@@ -1,62 +1,91 @@
 """One line of a log file: when it was written, by which host, and what the kernel said in it.
 
-The formats are those of syslog daemons (RFC 3164 with and without the kernel's
-``[secs.usecs]``, ISO 8601, RFC 5424, BusyBox and OpenWrt with ``kern.info``), of
-dmesg in its variants, and of /dev/kmsg itself. A line is the kernel's if the tag
-in its place is ``kernel`` or the format has no other speaker; text further on
-never makes it so.
+``FORMS`` is the table of what is understood: after which stamp stands what, and which system writes it so. A line
+is the kernel's if it has one of these forms exactly; text further on never makes it so, and a line in no form at
+all says nothing. To add a format, add a row, and its lines to the corpus of the tests.
 """
 
 from __future__ import annotations
 
-import calendar
 import functools
 import re
-import time
 from collections import namedtuple
 
-from tcp_headroom.log import kmsg, views
+from tcp_headroom.log import kmsg, stamps
+from tcp_headroom.log.stamps import ASC, BRACKET, BSD, COMMA, FULL, ISO, UNIX, UPTIME
 
-_MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-_LEVELS = {
+LEVELS = {
     b"emerg": 0, b"panic": 0, b"alert": 1, b"crit": 2, b"err": 3, b"error": 3, b"warn": 4, b"warning": 4,
     b"notice": 5, b"info": 6, b"debug": 7,
 }  # fmt: skip
 
-_MONTH = b"(?P<month>" + b"|".join(_MONTHS) + b")"
-_CLOCK = rb"(?P<clock>[0-2][0-9]:[0-5][0-9]:[0-6][0-9])"
-_UPTIME = rb"\[ *(?P<uptime>[0-9]{1,10}\.[0-9]{1,9})\]"
-
-_STAMP = (
-    rb"[\0 ]*(?:<(?P<pri>[0-9]{1,3})>)?(?:(?P<version>1) )?"
-    rb"(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?"
-    rb"(?:"
-    rb"(?P<traditional>" + _MONTH + rb" +(?P<day>[0-9]{1,2}) " + _CLOCK + rb"(?:\.[0-9]{1,9})?)"
-    rb"|(?P<bracket>\[)?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<month2>" + b"|".join(_MONTHS) + rb") +(?P<day2>[0-9]{1,2}) "
-    rb"(?P<clock2>[0-2][0-9]:[0-5][0-9]:[0-6][0-9]) (?P<year2>[0-9]{4})\]?"
-    rb"|(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ](?P<clock3>[0-2][0-9]:[0-5][0-9]:[0-6][0-9])"
-    rb"(?:(?P<comma>[.,])(?P<fraction>[0-9]{1,9}))?(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?"
-    rb"|" + _UPTIME + rb"(?:\[ *[TC][0-9]+\])?"
-    rb")"
+# The longest first: warning is no warn with something behind it.
+_LEVEL = rb"(?:" + b"|".join(sorted(LEVELS, reverse=True)) + rb")"
+_FACILITY = rb"(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|ntp|security|console|local[0-7])"
+_PRIORITY = rb"(?P<facility>" + _FACILITY + rb")\.(?P<level>" + _LEVEL + rb")"
+# What a daemon puts there: a name, an address, with the source or the relay of syslog-ng. A tag ends in a colon.
+_HOST = (
+    rb"(?P<host>(?!" + _FACILITY + rb"\." + _LEVEL + rb":? )"
+    rb"(?:\[[0-9A-Fa-f:.%a-z]{2,60}\]|[0-9A-Fa-f:]{1,40}::|[^\s\[\]:][^\s\[\]]{0,253}(?<!:)|[^\s\[\]:]|::[0-9A-Fa-f:.]{1,40}))"
 )
+_PRINTK = rb" {0,2}(?:<[0-7]>)?(?:\[ *(?P<printk>[0-9]{1,10}\.[0-9]{1,9})\] ?)?(?:\[ *[TC][0-9]+\] ?)?(?P<message>.*)"
+_CALLER = rb"(?: ?\[ *[TC][0-9]+\])?"
+_PLAIN = _CALLER + rb"(?: |\Z)(?P<message>.*)"
+_TAG = rb"kernel(?:\[[0-9]+\])?(?::(?:[ ]?kern:(?P<level2>" + _LEVEL + rb"):?)?| (?=\[ *[0-9]{1,10}\.[0-9]{6}\]))"
+_DATA = rb"(?:-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+)"
+_PROGRAM = rb"[^\s:\[\]]{1,60}(?:\[[0-9]{0,10}\])?:"
+_SYSLOG = (BSD, ISO, FULL, UNIX)
 
-_HOST = rb"(?![a-z0-9]+\.(?:" + b"|".join(_LEVELS) + rb") )(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.:-]{0,253}[A-Za-z0-9_])?)"
-_TAG = rb"kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>[a-z]+):? ?)?"
-_PRINTK = rb"(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\](?:\[ *[TC][0-9]+\])? ?)?"
 
-_SPEAKER = (
-    rb" (?:" + _HOST + rb" )?(?:(?P<facility>[a-z0-9]+)\.(?P<level>[a-z]+) )?"
-    rb"(?:" + _TAG + _PRINTK + rb"|(?=last message repeated))(?P<message>.*)"
-)
-_SPEAKER_5424 = (
-    rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ (?:-|\[[^\]]*\])(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK + rb"(?P<message>.*)"
-)
-_SPEAKER_UNSTAMPED = rb"[\0 ]*" + _TAG + _PRINTK + rb"(?P<message>.*)"
+class Form(namedtuple("Form", "stamps pattern systems")):
+    """One form of the kernel's lines."""
 
-_REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?" + _PRINTK + rb"(.*?)\]?\s*\Z"
+    __slots__ = ()
+    stamps: tuple[str, ...]
+    """The kinds of stamps that it follows."""
+    pattern: bytes
+    """Regular expression of all that follows."""
+    systems: str
+    """Who writes it."""
+
+
+FORMS = (
+    Form(
+        (ISO,), rb" " + _HOST + rb" kernel [^ ]+ [^ ]+ " + _DATA + rb"(?: |\Z)(?:\xef\xbb\xbf)?" + _PRINTK,
+        "RFC 5424: rsyslog RSYSLOG_SyslogProtocol23Format, syslog-ng flags(syslog-protocol), sysklogd 2",
+    ),
+    Form(
+        _SYSLOG, rb" (?:" + _HOST + rb" )?(?:" + _PRIORITY + rb" )?" + _TAG + _PRINTK,
+        "rsyslog, syslog-ng, sysklogd, inetutils, busybox syslogd, journalctl -o short and its relatives",
+    ),
+    Form(
+        _SYSLOG, rb" " + _HOST + rb" (?:" + _PRIORITY + rb" )?(?P<message>last message repeated [0-9]{1,9} times?)\s*",
+        "sysklogd, rsyslog with RepeatedMsgReduction, busybox syslogd",
+    ),
+    Form((BSD,), rb" (?:" + _HOST + rb" )?\[kernel\]" + _PRINTK, "metalog"),
+    Form((ISO,), rb" " + _PRIORITY + rb": " + _PRINTK, "socklog of Void Linux, through svlogd -tt"),
+    Form((ASC,), rb" " + _PRIORITY + rb" " + _TAG + _PRINTK, "logread of OpenWrt"),
+    Form((UPTIME,), rb" " + _HOST + rb" kernel: " + _PRINTK, "journalctl -o short-monotonic, -o short-delta"),
+    Form((UPTIME,), rb"(?! [^\s\[\]:]+ [^\s\[\]:]+\[[0-9]+\]:)" + _PLAIN, "dmesg, dmesg -d, a serial console"),
+    Form((BRACKET,), rb"(?! \[" + _LEVEL + rb"\] )" + _PLAIN, "dmesg -T; not the error log of Apache 2.2"),
+    Form((COMMA,), _PLAIN, "dmesg --time-format=iso"),
+)  # fmt: skip
+
+OTHERS = (
+    Form(_SYSLOG, rb" (?:" + _HOST + rb" )?(?:" + _PRIORITY + rb" )?" + _PROGRAM + rb"(?: |\Z)", "any program, by syslog"),
+    Form((ISO,), rb" " + _HOST + rb" [^ ]+ [^ ]+ [^ ]+ " + _DATA + rb"(?: |\Z)", "any program, RFC 5424"),
+    Form((BSD,), rb" (?:" + _HOST + rb" )?\[[^\]]+\] ", "any program, metalog"),
+    Form((ISO,), rb" " + _PRIORITY + rb": ", "any program, socklog"),
+    Form((ASC,), rb" " + _PRIORITY + rb" ", "any program, OpenWrt"),
+    Form((UPTIME,), rb" [^\s\[\]:]+ [^\s\[\]:]+\[[0-9]+\]: ", "any program, journalctl -o short-monotonic"),
+)  # fmt: skip
+"""Forms in which other programs' lines stand beside them."""
+
+_LEAD = rb"[\0 ]*(?:<(?P<pri>[0-9]{1,3})>)?(?:(?P<version>1) )?(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?"
+_UNSTAMPED = rb"[\0 ]*kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>" + _LEVEL + rb"):? ?)?" + _PRINTK
+
+_REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\] ?)?(.*?)\]?\s*\Z"
 _LAST_REPEATED = rb"last message repeated ([0-9]{1,9}) times?\b"
-
-_DAY = 86400
 
 
 # Compiled at the first line that needs it: no log needs all, and one that cannot be opened needs none.
@@ -65,7 +94,7 @@ def _compiled(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern, re.DOTALL)
 
 
-class Line(namedtuple("Line", "when host level message count repeats uptime")):
+class Line(namedtuple("Line", "when host level message count repeats uptime other printk digits zoned")):
     """What one line says."""
 
     __slots__ = ()
@@ -82,9 +111,17 @@ class Line(namedtuple("Line", "when host level message count repeats uptime")):
     """How often this line repeats the message of the line before it; 0 for a line of its own."""
     uptime: float | None
     """Seconds since boot, where that is all the stamp says."""
+    other: bool
+    """Whether the line is another program's; if it is not the kernel's either, its form is not known."""
+    printk: str
+    """printk's own stamp beside that of the log daemon; empty where there is none."""
+    digits: str
+    """The stamp, for the key of an event."""
+    zoned: bool
+    """Whether the stamp needs no zone to be understood."""
 
 
-NOTHING = Line(None, None, None, None, 1, 0, None)
+NOTHING = Line(None, None, None, None, 1, 0, None, False, "", "", True)
 """A line that says nothing of use."""
 
 
@@ -97,39 +134,46 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
     line = line[:4096]
     record = kmsg.parse(line)
     if record:
-        text = record.text if record.from_kernel else None
-        seconds = record.usec / 1e6
-        return NOTHING._replace(when=uptime_zero + seconds, level=record.priority % 8, message=text, uptime=seconds)
-    stamp = _compiled(_STAMP).match(line)
+        return _record(record, uptime_zero)
+    if line[:1] == b"{" or line[:2] == b"\x1e{":
+        return _entry(line)
+    if line.startswith(b"__REALTIME_TIMESTAMP="):
+        # The stamp of an entry of journalctl -o export, whose fields stand on lines of their own.
+        return fields({"__REALTIME_TIMESTAMP": line[21:].decode("ascii", "replace").strip()})
+    lead = _compiled(_LEAD).match(line)
+    assert lead
+    stamp = stamps.parse(line, lead.end(), now, uptime_zero)
     if not stamp:
-        speaker = _compiled(_SPEAKER_UNSTAMPED).match(line)
+        speaker = _compiled(_UNSTAMPED).match(line)
+        return _said(NOTHING, speaker) if speaker else NOTHING
+    priority = int(lead["pri"]) if lead["pri"] else None
+    level = LEVELS.get(lead["level"] or b"", None if priority is None else priority % 8)
+    silent = NOTHING._replace(when=stamp.when, uptime=stamp.uptime, level=level, digits=stamp.digits, zoned=stamp.zoned)
+    if (priority or 0) >= 8 or lead["facility"] not in (None, b"kern"):
+        return silent._replace(other=True)
+    for form in FORMS:
+        speaker = _compiled(form.pattern).match(line, stamp.end) if stamp.kind in form.stamps else None
         if speaker:
-            return _said(NOTHING, speaker["message"])
-        # Without stamp and tag only a message of the family itself is known for the kernel's.
-        bare = line.lstrip(b"\0")
-        return _said(NOTHING, bare) if views.classify(bare.decode("utf-8", "replace")) else NOTHING
-    uptime = float(stamp["uptime"]) if stamp["uptime"] else None
-    silent = NOTHING._replace(when=_when(stamp, now, uptime_zero), uptime=uptime)
-    rest = line[stamp.end() :]
-    if stamp["uptime"] or stamp["bracket"] or stamp["comma"] == b",":
-        # dmesg: nothing but the message follows.
-        found = {"host": None, "message": rest.removeprefix(b" ")}
-    else:
-        speaker = (_compiled(_SPEAKER_5424).match(rest) if stamp["date"] else None) or _compiled(_SPEAKER).match(rest)
-        if not speaker:
-            return silent
-        found = speaker.groupdict()
-    priority = int(stamp["pri"]) if stamp["pri"] else None
-    facility = stamp["facility"] or found.get("facility") or b"kern"
-    if facility != b"kern" or (priority or 0) >= 8:
-        return silent
-    level = _LEVELS.get(stamp["level"] or found.get("level") or found.get("level2") or b"", priority)
-    host = found["host"]
-    return _said(silent._replace(host=host.decode("ascii") if host else None, level=level), found["message"] or b"")
+            if speaker.groupdict().get("facility") not in (None, b"kern"):
+                return silent._replace(other=True)
+            return _said(silent, speaker)
+    found = [form for form in OTHERS if stamp.kind in form.stamps and _compiled(form.pattern).match(line, stamp.end)]
+    # A text of the family without a tag looks as if TCP were the program.
+    other = bool(found) and not re.match(rb" (?:[^ ]+ )?(?:MP)?TCP: ", line[stamp.end :])
+    return silent._replace(other=other, host=_host(line, stamp))
 
 
-def _said(line: Line, message: bytes) -> Line:
-    """``line`` with the kernel's message in it, one-line repetitions counted."""
+def _host(line: bytes, stamp: stamps.Stamp) -> str | None:
+    """The host of another program's line, where it stands behind the stamp."""
+    found = _compiled(rb" " + _HOST + rb" ").match(line, stamp.end) if stamp.kind in _SYSLOG else None
+    return found["host"].decode("utf-8", "replace") if found else None
+
+
+def _said(line: Line, speaker: re.Match[bytes]) -> Line:
+    """``line`` with what the kernel says in it, one-line repetitions counted."""
+    found = speaker.groupdict()
+    host, printk, message = found.get("host"), found.get("printk"), found["message"]
+    level = LEVELS.get(found.get("level") or found.get("level2") or b"", line.level)
     if b"message repeated " in message:
         repeated = _compiled(_REPEATED).match(message)
         last = _compiled(_LAST_REPEATED).match(message)
@@ -138,76 +182,62 @@ def _said(line: Line, message: bytes) -> Line:
             message = repeated[2]
         elif last:
             line = line._replace(repeats=int(last[1]))
-    return line._replace(message=message.decode("utf-8", "replace").rstrip())
+    return line._replace(
+        host=host.decode("utf-8", "replace") if host else None,
+        level=level,
+        printk=printk.decode() if printk else "",
+        message=message.decode("utf-8", "replace").rstrip(),
+    )
 
 
-def _when(stamp: re.Match[bytes], now: float, uptime_zero: float) -> float | None:
+def _record(record: kmsg.Record, uptime_zero: float) -> Line:
+    """A record of /dev/kmsg that was stored as it is."""
+    seconds = record.usec / 1e6
+    text = record.text if record.from_kernel else None
+    level = record.priority % 8
+    return NOTHING._replace(
+        when=uptime_zero + seconds, level=level, message=text, uptime=seconds, other=text is None,
+        digits=f"{seconds:.6f}",
+    )  # fmt: skip
+
+
+def _entry(line: bytes) -> Line:
+    """An entry of journalctl -o json."""
+    import json
+
     try:
-        if stamp["uptime"]:
-            return uptime_zero + float(stamp["uptime"])
-        if stamp["traditional"]:
-            return _without_year(_MONTHS[stamp["month"]], int(stamp["day"]), _clock(stamp["clock"]), now)
-        if stamp["year2"]:
-            return _local(
-                int(stamp["year2"]), _MONTHS[stamp["month2"]], int(stamp["day2"]), _clock(stamp["clock2"]), now
-            )
-        year, month, day = (int(part) for part in stamp["date"].split(b"-"))
-        fraction = float(b"0." + stamp["fraction"]) if stamp["fraction"] else 0.0
-        clock = _clock(stamp["clock3"])
-        if stamp["zone"]:
-            return _utc(year, month, day, clock) - _offset(stamp["zone"]) + fraction
-        return _local(year, month, day, clock, now) + fraction
-    except (ValueError, OverflowError):
-        return None
+        entry = json.loads(line.lstrip(b"\x1e").decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return NOTHING
+    return fields(entry) if isinstance(entry, dict) else NOTHING
 
 
-def _clock(text: bytes) -> tuple[int, int, int]:
-    hour, minute, second = (int(part) for part in text.split(b":"))
-    return hour, minute, second
+def fields(entry: dict[str, object]) -> Line:
+    """An entry of the journal, by its fields as text."""
+    received, message, level = (entry.get(name) for name in ("__REALTIME_TIMESTAMP", "MESSAGE", "PRIORITY"))
+    if not isinstance(received, str) or not re.fullmatch("[0-9]{1,18}", received):
+        return NOTHING
+    when = int(received) / 1e6
+    host = entry.get("_HOSTNAME")
+    kernel = entry.get("_TRANSPORT") == "kernel" and entry.get("SYSLOG_IDENTIFIER", "kernel") == "kernel"
+    kernel = kernel and entry.get("SYSLOG_FACILITY", "0") == "0" and isinstance(message, str)
+    return NOTHING._replace(
+        when=when,
+        host=host if isinstance(host, str) else None,
+        level=int(level) if isinstance(level, str) and re.fullmatch("[0-7]", level) else None,
+        message=str(message).rstrip() if kernel else None,
+        other=not kernel,
+        digits=received,
+    )
 
 
-def _offset(zone: bytes) -> int:
-    if zone == b"Z":
-        return 0
-    digits = zone[1:].replace(b":", b"")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return -seconds if zone[:1] == b"-" else seconds
+def name_matches(host: str | None, wanted: str) -> bool:
+    """Whether a line's host is the one wanted, case ignored; a name without a domain matches it with any.
 
-
-def _utc(year: int, month: int, day: int, clock: tuple[int, int, int]) -> float:
-    if not (1970 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]):
-        raise ValueError("no such day")
-    return calendar.timegm((year, month, day, *clock))
-
-
-def _local(year: int, month: int, day: int, clock: tuple[int, int, int], now: float) -> float:
-    """Local time as seconds since the epoch.
-
-    An hour that the end of daylight saving time repeats has two readings: the
-    later is taken unless it lies ahead of ``now``, so a line may be held too
-    young by an hour, never too old.
+    syslog-ng writes the source before the host (``src@host``) and the relays behind it (``host/relay``).
     """
-    _utc(year, month, day, clock)
-    guess = time.mktime((year, month, day, *clock, 0, 0, -1))
-    # Clocks are put back by an hour, on Lord Howe Island by half of one.
-    readings = [
-        moment
-        for moment in (guess + 3600, guess + 1800, guess, guess - 1800, guess - 3600)
-        if time.localtime(moment)[:6] == (year, month, day, *clock)
-    ]
-    # A moment that daylight saving time leaves out has none.
-    return next((moment for moment in readings if moment <= now), readings[-1] if readings else guess)
-
-
-def _without_year(month: int, day: int, clock: tuple[int, int, int], now: float) -> float:
-    """The last such moment that is not more than a day ahead of ``now``; 29 February finds its leap year."""
-    this_year = time.localtime(now).tm_year
-    # Only a day in January can be one of the year to come.
-    for year in range(this_year + (month == 1), this_year - 9, -1):
-        try:
-            moment = _local(year, month, day, clock, now)
-        except ValueError:
-            continue
-        if moment <= now + _DAY:
-            return moment
-    raise ValueError("no such day in the last nine years")
+    if host is None:
+        return False
+    name = host.rpartition("@")[2].partition("/")[0].strip("[]").lower()
+    wanted = wanted.strip("[]").lower()
+    return name == wanted or ("." not in wanted and ":" not in wanted and name.partition(".")[0] == wanted)

@@ -20,6 +20,7 @@ import stat
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import messages
+from tcp_headroom.log.proof import Proof
 from tcp_headroom.log.views import KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
@@ -79,6 +80,8 @@ class Ring:
         records: list[Record],
         complete: bool,
         capture_time: float | None,
+        lines: list[bytes] | None = None,
+        earlier: list[list[bytes]] | None = None,
     ) -> None:
         self.first = first
         """The oldest record after which none is missing; None in an empty ring."""
@@ -90,6 +93,10 @@ class Ring:
         """Whether ``first`` is the oldest there is: no gap, nothing overwritten while it was read."""
         self.capture_time = capture_time
         """For a capture, when the file was last written, in seconds since the epoch; None for the device."""
+        self.lines = lines or []
+        """All records as they were read."""
+        self.earlier = earlier or []
+        """In a capture, those of the boots before, oldest first."""
 
 
 def read(path: str) -> Ring:
@@ -142,6 +149,9 @@ def _capture(descriptor: int) -> Iterator[bytes]:
 
 
 def _ring(lines: list[bytes], capture_time: float | None) -> Ring:
+    earlier: list[list[bytes]] = []
+    if capture_time is not None:
+        *earlier, lines = _boots(lines)
     # Most rings hold nothing of interest: parsing all records would cost more than reading them.
     everything = b"\n".join(lines)
     needles = [needle for needle in messages.NEEDLES if needle in everything]
@@ -156,7 +166,21 @@ def _ring(lines: list[bytes], capture_time: float | None) -> Ring:
             if record is None or record.seq != first.seq - 1:
                 break
             first = record
-    return Ring(first, last, records, complete, capture_time)
+    return Ring(first, last, records, complete, capture_time, lines, earlier)
+
+
+def _boots(lines: list[bytes]) -> list[list[bytes]]:
+    """The records of a capture by boots: with each the numbers begin anew."""
+    before: int | None = None
+    made: list[list[bytes]] = [[]]
+    for line in lines:
+        number = line.split(b",", 2)[1:2]
+        seq = int(number[0]) if number and number[0].isdigit() and len(number[0]) <= 20 else None
+        if before is not None and seq is not None and seq < before:
+            made.append([])
+        made[-1].append(line)
+        before = before if seq is None else seq
+    return made
 
 
 def remedy(number: int | None) -> str:
@@ -184,20 +208,59 @@ def view(path: str, clock: Clock, window: Window) -> View:
     It has seen everything since its oldest record after which none is missing; that
     is the first of the boot where the ring has not wrapped.
     A capture has no clock of its own: its newest record is taken to be as old as
-    the file, and nothing after it was seen.
+    the file, and nothing after it was seen, nor anything before its last boot.
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
         raise Blind(f"{wording.path(path)} holds no kernel record", remedy="use --source journal or --source file")
     zero = clock.of_uptime(0)
+    until = clock.now
+    boot = clock.boot
     if ring.capture_time is not None:
-        zero = ring.capture_time - ring.last.usec / 1e6
-    boot = clock.boot if ring.capture_time is None else "capture"
-    events = []
-    for record in ring.records:
+        zero, until, boot = ring.capture_time - ring.last.usec / 1e6, ring.capture_time, "capture"
+    events = list(_events(ring.records, zero, boot, window))
+    behind, began = ring.first, zero
+    for number, lines in enumerate(reversed(ring.earlier)):
+        # How long the machine was off is not written: what was said before is dated as if it had not been.
+        records = [record for record in map(parse, lines) if record]
+        if not records:
+            continue
+        began += (behind.usec - records[-1].usec) / 1e6
+        behind = records[0]
+        events += _events(records, began, f"{boot}-{number}", window)
+    since, booted = zero + ring.first.usec / 1e6, None
+    if ring.first.seq == 0 and not ring.earlier:
+        since = booted = clock.booted if ring.capture_time is None else min(since, zero)
+    evidence = ["the ring holds all since the boot" if booted else "the ring has overwritten what is older"]
+    notes = [] if ring.complete else ["some of the older records are missing"]
+    if any(event.cause not in messages.CAUSES for event in events):
+        everything = b"\n".join(ring.lines)
+        notes += [
+            f"the same rate limit was used by: {name}"
+            for name in sorted({name for text, name in messages.TALKERS.items() if text in everything})
+        ]
+    spans = [(since, until)] if since <= until else []
+    proven = Proof(spans, spans, booted, (), (), tuple(evidence))
+    return View(path, events, proven, notes, lambda start: _spoken(ring, zero, start), True)
+
+
+def _events(records: list[Record], zero: float, boot: str, window: Window) -> Iterator[Event]:
+    for record in records:
         found = classify(record.text) if record.from_kernel else None
         when = zero + record.usec / 1e6
         if found and when >= window.start:
-            events.append(Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}"))
-    notes = [] if ring.complete else ["some of the older records are missing"]
-    return View(path, events, zero + ring.first.usec / 1e6, notes, True, ring.first.seq == 0, ring.capture_time)
+            yield Event(when, *found, f"{KERNEL_STAMP}{boot}/{record.usec}", messages.container(record.text))
+
+
+def _spoken(ring: Ring, zero: float, start: float) -> list[tuple[float, str]]:
+    """The kernel's own records of level info or graver since ``start``."""
+    spoken = []
+    for line in reversed(ring.lines):
+        record = parse(line)
+        if record is None:
+            continue
+        if zero + record.usec / 1e6 < start:
+            break
+        if record.priority <= 6:
+            spoken.append((zero + record.usec / 1e6, record.text))
+    return spoken

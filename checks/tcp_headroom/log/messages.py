@@ -15,6 +15,8 @@ from __future__ import annotations
 import functools
 import re
 
+from tcp_headroom import wording
+
 ORPHANS = "orphans"
 """More orphans than tcp_max_orphans, by the penalty of the socket."""
 MEMORY = "memory"
@@ -67,6 +69,23 @@ As long as the patterns allow: the longer a needle, the faster it is searched.
 """
 
 
+_CONTAINER = r"(?:TCP: too many of orphaned sockets|Orphaned socket dropped) \((?P<count>[0-9]{1,10})(?:,[0-9]{1,10})? in CT(?P<id>\w{1,36})\)"
+
+TALKERS = {
+    b"table full, dropping packet": "nf_conntrack: table full",
+    b"neighbour table overflow": "neighbour table overflow",
+    b"Neighbour table overflow": "neighbour table overflow",
+    b"neighbor table overflow": "neighbour table overflow",
+    b"ossible SYN flooding on port": "possible SYN flooding",
+    b"time wait bucket table overflow": "time wait bucket table overflow",
+}
+"""Other messages that go through the same rate limiter, and their names: they explain suppressed lines.
+
+``nf_conntrack`` (nf_conntrack_core.c), ``neigh_alloc`` (core/neighbour.c; ``arp_cache: neighbor table overflow!`` since
+4.20), ``tcp_syn_flood_action`` (tcp_input.c), ``tcp_time_wait`` (tcp_minisocks.c, up to 2.6.36).
+"""
+
+
 # Compiled at the first message that may be of the family, which most runs never see.
 @functools.cache
 def _compiled() -> tuple[re.Pattern[str], re.Pattern[str]]:
@@ -78,6 +97,17 @@ def cause(message: str) -> str | None:
     """The cause named by a kernel message, None if it is not of the family."""
     match = _compiled()[0].match(message)
     return FAMILY[(match.lastindex or 1) - 1].cause if match else None
+
+
+def quoted(text: str) -> bool:
+    """Whether a text of the family stands anywhere in ``text``, by whomever it was written."""
+    return any(re.search(text_of.pattern, text, re.ASCII) for text_of in FAMILY)
+
+
+def container(message: str) -> str:
+    """What OpenVZ adds to a message, as ``101, 1 orphan``: the container and its orphans; empty for none."""
+    match = re.match(_CONTAINER, message, re.ASCII)
+    return f"{match['id']}, {wording.count(int(match['count']), 'orphan')}" if match else ""
 
 
 def suppressed(message: str) -> int | None:

@@ -1,7 +1,8 @@
-"""The rotated forms of a log file: which files are older parts of it.
+"""The rotated forms of a log file: which files are older parts of it, in which order, and which is missing.
 
-That is ``.1``, ``.2.gz`` and dateext names, beside the file and in ``archive/``, as
-logrotate(8) leaves them; whatever else stands there is none.
+That is ``.1``, ``.2.gz`` and dateext names, beside the file and in ``archive/``, as logrotate(8) leaves them, ``.0``
+of savelog(8), and for a current file that itself has a date in its name those of other dates. Whatever else stands
+there is none. Parts with neighbouring numbers are continuous, so are those with neighbouring dates.
 """
 
 from __future__ import annotations
@@ -9,38 +10,114 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
+from collections import namedtuple
 
 from tcp_headroom.log.block_reader import COMPRESSED
-from tcp_headroom.log.views import SLACK
+
+_DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
 
 
-def siblings(path: str) -> list[tuple[float, str, int]]:
-    """When each rotated form of ``path`` was last written, its name and its inode; newest first."""
-    folder, name = os.path.split(os.path.realpath(path))
+class Part(namedtuple("Part", "path written inode hole due", defaults=[None])):
+    """One rotated file."""
+
+    __slots__ = ()
+    path: str
+    written: float
+    """When it was last written, by its own time."""
+    inode: int
+    hole: bool
+    """Whether a part is missing between this one and the newer one before it."""
+    due: float | None
+    """When the next rotation was to be expected, by the dates of the others; None if they tell nothing."""
+
+
+def _pattern(name: str) -> re.Pattern[str]:
     endings = "|".join(map(re.escape, COMPRESSED))
-    rotated = re.compile(rf"{re.escape(name)}[.-][0-9][0-9._-]*(?:{endings})?", re.ASCII)
-    found: list[tuple[float, str, int]] = []
+    dated = re.search(_DATE, name, re.ASCII)
+    stem = re.escape(name)
+    if dated:
+        # The date moves on; the rest of the name stays.
+        stem = f"(?:{stem}|{re.escape(name[: dated.start()])}(?P<day>{_DATE}){re.escape(name[dated.end() :])})"
+    return re.compile(rf"{stem}(?:(?P<mark>[.-])(?P<digits>[0-9][0-9._-]*))?(?:{endings})?", re.ASCII)
+
+
+def parts(path: str) -> list[Part]:
+    """The older parts of ``path``, newest first."""
+    folder, name = os.path.split(os.path.realpath(path))
+    pattern = _pattern(name)
+    numbered: list[tuple[int, str, os.stat_result]] = []
+    dated: list[tuple[str, str, os.stat_result]] = []
     for place in (folder, os.path.join(folder, "archive")):
-        try:
-            with os.scandir(place) as entries:
-                names = [entry for entry in entries if rotated.fullmatch(entry.name)]
-        except OSError:
-            continue
-        for entry in names:
-            try:
-                status = entry.stat()
-            except OSError:
-                # Gone since, or a link to nothing; that is no reason to pass over the others.
+        for full, found, status in _regular(place, pattern):
+            if os.path.basename(full) == name and place == folder:
                 continue
-            if stat.S_ISREG(status.st_mode):
-                found.append((status.st_mtime, entry.path, status.st_ino))
-    return sorted(found, reverse=True)
+            day = found.groupdict().get("day")
+            digits = found["digits"]
+            if day or not digits or found["mark"] == "-" or len(digits) > 4:
+                key = re.sub("[^0-9]", "", (day or "") + (digits or ""))
+                if day and key[:8] > re.sub("[^0-9]", "", name)[:8]:
+                    continue
+                if digits or day:
+                    dated.append((key, full, status))
+            elif digits.isdigit():
+                numbered.append((int(digits), full, status))
+    return _ordered(numbered, dated)
+
+
+def _regular(place: str, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[str], os.stat_result]]:
+    try:
+        with os.scandir(place) as entries:
+            matching = [(entry, match) for entry in entries for match in [pattern.fullmatch(entry.name)] if match]
+    except (OSError, ValueError):
+        return []
+    found = []
+    for entry, match in matching:
+        try:
+            status = entry.stat()
+        except OSError:
+            # Gone since, or a link to nothing; that is no reason to pass over the others.
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.append((entry.path, match, status))
+    return found
+
+
+def _ordered(
+    numbered: list[tuple[int, str, os.stat_result]], dated: list[tuple[str, str, os.stat_result]]
+) -> list[Part]:
+    days = [_day(key) for key, _path, _status in sorted(dated, reverse=True)]
+    steps = [newer - older for newer, older in zip(days, days[1:]) if newer and older and newer > older]
+    step = min(steps, default=86400.0)
+    made = [
+        Part(path, status.st_mtime, status.st_ino, False, day + step if day else None)
+        for (_key, path, status), day in zip(sorted(dated, reverse=True), days)
+    ]
+    before: int | None = None
+    places: list[Part] = []
+    for number, path, status in sorted(numbered):
+        # The first is 1, or 0; a part and its unfinished compression have the same number.
+        hole = number > 1 if before is None else number > before + 1
+        places.append(Part(path, status.st_mtime, status.st_ino, hole and not (before is None and made)))
+        before = number
+    if not made or not places:
+        return places or made
+    # From the one way of naming to the other: by their own times.
+    return sorted(made + places, key=lambda part: -part.written)
+
+
+def _day(key: str) -> float | None:
+    """The beginning of a day, by the first eight digits of a name; None if they are none."""
+    try:
+        return time.mktime((int(key[:4]), int(key[4:6]), int(key[6:8]), 0, 0, 0, 0, 0, -1)) if len(key) >= 8 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def between(path: str, start: float) -> bool:
     """Whether ``path`` was rotated away since ``start`` and no line has made a new one yet."""
     try:
-        found = siblings(path)
-        return not os.path.lexists(path) and bool(found) and found[0][0] >= start - SLACK
+        found = parts(path)
+        return not os.path.lexists(path) and any(part.written >= start for part in found)
     except ValueError:
         return False

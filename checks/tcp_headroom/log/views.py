@@ -1,7 +1,6 @@
-"""What a source of kernel messages saw: events, and since when it saw everything.
+"""What a source of kernel messages saw: events, and the proof that it saw everything.
 
-The typed value that ``kmsg``, ``journal`` and ``files`` hand to
-``choice``. Times are seconds since the epoch.
+The typed value that ``kmsg``, ``journal`` and ``files`` hand to ``choice``. Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -9,6 +8,14 @@ from __future__ import annotations
 from collections import namedtuple
 
 from tcp_headroom.log import messages
+from tcp_headroom.log.proof import Proof, inside
+from tcp_headroom.log.proof import Window as Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tcp_headroom.log.proof import Span
 
 SUPPRESSED = "suppressed"
 """In the place of a cause: the rate limiter's line, whose count is its N."""
@@ -16,19 +23,8 @@ SUPPRESSED = "suppressed"
 KERNEL_STAMP = "k/"
 """How the key of an event begins that is known by boot and printk stamp, in the ring and in the journal alike."""
 
-SLACK = 3600.0
-"""How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
 
-
-class Window:
-    """The lookback window; both edges belong to it."""
-
-    def __init__(self, start: float, now: float) -> None:
-        self.start = start
-        self.now = now
-
-
-class Event(namedtuple("Event", "when cause count key")):
+class Event(namedtuple("Event", "when cause count key container", defaults=[""])):
     """One message of the family, or one line of the rate limiter."""
 
     __slots__ = ()
@@ -42,34 +38,31 @@ class Event(namedtuple("Event", "when cause count key")):
 
     Messages that nothing tells apart share one; see ``union``.
     """
+    container: str
+    """The container of OpenVZ that the message names, and how many orphans it had; empty for none."""
+
+    @property
+    def firm(self) -> bool:
+        """Whether it was read where no program can forge it."""
+        return str(self.key).startswith(KERNEL_STAMP)
 
 
-class View(
-    namedtuple("View", "source events since notes kernel_stamps from_boot until", defaults=[False, False, None])
-):
+class View(namedtuple("View", "source events proof notes records sighted kernel", defaults=[(), None, False, None])):
     """What one source saw."""
 
     __slots__ = ()
     source: str
     """Its name for the status line."""
     events: list[Event]
-    since: float
-    """From here on it has seen everything; may lie before the window."""
+    proof: Proof
     notes: list[str]
-    """What ``-v`` should say of it."""
-    kernel_stamps: bool
-    """Whether its events are known by ``KERNEL_STAMP``."""
-    from_boot: bool
-    """Whether ``since`` is a boot, so that there was nothing to see for some time before it."""
-    until: float | None
-    """Up to when it has seen everything, None for the present: a copy knows nothing of what came after it."""
-
-
-def coverage(view: View, window: Window) -> float:
-    """How much of ``window`` the view shows, in percent; before a boot inside it there was nothing to see."""
-    start = window.start if view.from_boot else max(view.since, window.start)
-    end = window.now if view.until is None else min(view.until, window.now)
-    return float(max(0.0, 100 * (end - start) / (window.now - window.start)))
+    """What ``-v`` should say of it beside the evidence."""
+    records: Callable[[float], list[tuple[float, str]]] | None
+    """The kernel's records of level info or graver since a moment, by time and text, where that can be told."""
+    sighted: bool
+    """Whether a kernel record was met that shows that a hit would."""
+    kernel: float | None
+    """The time of its newest kernel record, where that tells whether it is still fed."""
 
 
 def classify(message: str) -> tuple[str, int] | None:
@@ -81,7 +74,7 @@ def classify(message: str) -> tuple[str, int] | None:
     return None if suppressed is None else (SUPPRESSED, suppressed)
 
 
-def union(*lists: list[Event]) -> list[Event]:
+def union(*lists: Iterable[Event]) -> list[Event]:
     """Every message of several readings of one log, once.
 
     Within a reading all events are different messages, so those of one key and
@@ -99,3 +92,9 @@ def union(*lists: list[Event]) -> list[Event]:
             known = merged.get(name, event)
             merged[name] = event._replace(when=min(event.when, known.when), count=max(event.count, known.count))
     return list(merged.values())
+
+
+def believed(events: Iterable[Event], firm: Iterable[Span]) -> list[Event]:
+    """``events`` without those lines of files that a ring or a journal, which saw the same time, shows itself."""
+    firm = list(firm)
+    return [event for event in events if event.firm or not inside(event.when, firm)]

@@ -1,6 +1,7 @@
 """The most orphans seen on each day, kept by check_tcp_orphans for check_tcp_limits.
 
-A limit is judged by the peak of days, not by the moment. Days are local, so the file
+A limit is judged by the peak of days, not by the moment; what came on one day alone is told
+from what came on several, since one sample may have hit one short burst. Days are local, so the file
 holds a handful of numbers for each /proc tree; it is written only when the day's
 peak rises, without waiting for the disk, since a peak that is lost comes again. What is
 wrong with it costs the peak, never the result. It is apart from the rest of the state,
@@ -29,13 +30,15 @@ PATIENCE = 1.0
 """Seconds to wait for another run that holds the state; the peak can be noted a minute later as well."""
 
 
-class Peak(namedtuple("Peak", "orphans when")):
-    """The most orphans of a day."""
+class Peak(namedtuple("Peak", "orphans when usual", defaults=[0])):
+    """The most orphans of a day, or of several."""
 
     __slots__ = ()
     orphans: int
     when: float
     """Seconds since the epoch, of the run that saw so many first."""
+    usual: int
+    """Of several days: so many were reached on at least two of them."""
 
 
 def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
@@ -60,7 +63,7 @@ def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
         trees = trees if isinstance(trees, dict) else {}
         # Put last, so that the trees not seen for longest come first.
         trees.pop(tree, None)
-        trees[tree] = {name: list(peak) for name, peak in _within(peaks, count, now).items()}
+        trees[tree] = {name: [peak.orphans, peak.when] for name, peak in _within(peaks, count, now).items()}
         held.values[SECTION] = dict(list(trees.items())[-TREES:])
         held.save(durable=False)
 
@@ -68,7 +71,10 @@ def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
 def highest(path: str, tree: str, count: int, now: float) -> Peak | None:
     """The peak of the last ``count`` days; None if none is known. Raises ``Blind`` or ``OSError``."""
     peaks = _within(_peaks(_peek(path), tree), count, now)
-    return max(peaks.values(), key=lambda peak: peak.orphans, default=None)
+    if not peaks:
+        return None
+    first, *others = sorted(peaks.values(), key=lambda peak: -peak.orphans)
+    return first._replace(usual=max((peak.orphans for peak in others), default=0))
 
 
 def _peek(path: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ FORMAT = 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a format to the one after it."""
 
-LIMIT = 4 << 20
+LIMIT = 16 << 20
 """Largest file read, in bytes; what the checks write stays far below."""
 
 

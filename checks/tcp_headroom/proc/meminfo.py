@@ -8,31 +8,65 @@ address directly, from which network buffers come.
 
 from __future__ import annotations
 
+import os
+from collections import namedtuple
+
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 
 FILE = "meminfo"
 
+_WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:")
 
-def read(root: str) -> int:
+
+class Meminfo(namedtuple("Meminfo", "total low available", defaults=[None, None])):
+    """Memory in bytes."""
+
+    __slots__ = ()
+    total: int
+    """All of it, ``MemTotal``."""
+    low: int | None
+    """``LowTotal``; None where all memory is low."""
+    available: int | None
+    """``MemAvailable``, what programs can still have without swapping; before 3.14 ``MemFree``, which is less."""
+
+    @property
+    def buffers(self) -> int:
+        """What network buffers can come from."""
+        return self.total if self.low is None else self.low
+
+
+def read(root: str) -> Meminfo:
     """Read and parse it below ``root``. Raises ``Blind``."""
     return parse(reading.read(root, FILE))
 
 
-def parse(text: str) -> int:
-    """The memory that network buffers can come from, in bytes: LowTotal where there is one, else MemTotal.
-
-    Raises ``Blind`` if there is neither, or it is not a positive number of kB.
-    """
+def parse(text: str) -> Meminfo:
+    """Raises ``Blind`` if there is no MemTotal, or it is not a positive number of kB."""
     found = {}
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 3 and words[0] in ("MemTotal:", "LowTotal:") and words[2] == "kB":
+        if len(words) == 3 and words[0] in _WANTED and words[2] == "kB":
             try:
                 found[words[0]] = reading.integer(words[1]) << 10
             except ValueError:
                 continue
-    total = found.get("LowTotal:", found.get("MemTotal:", 0))
-    if total <= 0:
+    total, low, available, free = map(found.get, _WANTED)
+    if total is None or total <= 0:
         raise Blind(f"{FILE} has no readable MemTotal")
-    return total
+    available = free if available is None else available
+    return Meminfo(total, low if low and low > 0 else None, None if available is None else max(0, available))
+
+
+def foreign(root: str) -> bool:
+    """Whether it may show the memory of a container, while the limits of TCP are the machine's.
+
+    lxcfs mounts a file of its own over it. OpenVZ shows the container's as well, where there are beancounters, but
+    not ``/proc/bc``, which only the node has.
+    """
+    try:
+        if os.stat(os.path.join(root, FILE)).st_dev != os.stat(root).st_dev:
+            return True
+        return os.path.lexists(os.path.join(root, "user_beancounters")) and not os.path.isdir(os.path.join(root, "bc"))
+    except (OSError, ValueError):
+        return False

@@ -22,10 +22,10 @@ class Missing(Blind):
     """The file, or a directory on the way to it, does not exist (ENOENT, ENOTDIR)."""
 
 
-def read(root: str, name: str) -> str:
+def read(root: str, name: str, limit: int = LIMIT) -> str:
     """The text of ``name`` below ``root``; bytes that are not UTF-8 become U+FFFD.
 
-    Raises ``Missing`` if it does not exist, ``Blind`` if it cannot be read.
+    ``limit``: the most bytes it may have. Raises ``Missing`` if it does not exist, ``Blind`` if it cannot be read.
     """
     full = os.path.join(root, name)
     shown = wording.path(full)
@@ -42,7 +42,7 @@ def read(root: str, name: str) -> str:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Blind(f"{shown} is not a regular file")
         chunks = []
-        room = LIMIT + 1
+        room = limit + 1
         while room > 0:
             chunk = os.read(descriptor, min(room, 65536))
             if not chunk:
@@ -54,7 +54,7 @@ def read(root: str, name: str) -> str:
     finally:
         os.close(descriptor)
     if room <= 0:
-        raise Blind(f"{shown} is longer than {LIMIT} bytes, so it is not the file it should be")
+        raise Blind(f"{shown} is longer than {limit} bytes, so it is not the file it should be")
     return b"".join(chunks).decode("utf-8", "replace")
 
 

@@ -15,10 +15,10 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import tcp_max_orphans, tcp_mem
-from tcp_headroom.log import messages, views
+from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
+from tcp_headroom.log import messages, proof, views
 from tcp_headroom.memory import abort_growth, failcnt, log_history, state
-from tcp_headroom.proc import beancounters, clock, netstat, protocols, sockstat
+from tcp_headroom.proc import beancounters, clock, meminfo, netstat, protocols, sockstat
 from tcp_headroom.verdict import judgement
 from tcp_headroom.verdict.evidence import LOOKBACK, SECONDS, Counter, Evidence, Grant, Log, Past
 
@@ -46,18 +46,22 @@ def conclusion(
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
+    with_memory: bool = True,
     alarm: bool = False,
     stop: Blind | None = None,
 ) -> str:
     """The first further line of ``-v``: the verdict on the host whose /proc tree is ``root``.
 
-    ``state_dir``: the directory of the state, None for no memory. What the command
+    ``state_dir``: the directory of the state, None for no memory. ``with_memory``: whether
+    meminfo is of the machine whose levels these are. What the command
     has not read, None, is read here, unless ``stop`` says why it must not be: the time
     is over, or what lies below ``root`` may be another host's than ``past``. Raises
     nothing but ``nagiosplugin.Timeout``.
     """
     try:
         found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, stop)
+        if with_memory and not stop:
+            found = _beside_memory(root, found)
         return str(judgement.judge(found._replace(alarm=alarm)))
     except nagiosplugin.Timeout:
         raise
@@ -130,6 +134,18 @@ def gather(
     return found._replace(log=log, counter=counter)
 
 
+def _beside_memory(root: str, found: Evidence) -> Evidence:
+    """The evidence, with the memory of the machine and what tcp_mem may be set to, as far as they are known."""
+    page = tcp_mem.page_size()
+    try:
+        if meminfo.foreign(root):
+            return found
+        found = found._replace(memory=meminfo.read(root).buffers // page)
+    except Blind:
+        return found
+    return found if isinstance(found.levels, Blind) else found._replace(raising=raising.read(root, found.levels, page))
+
+
 def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
     assert usage is not None
     return usage if isinstance(usage, Blind) else part(usage)
@@ -156,7 +172,8 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
     remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
     if isinstance(remembered, Blind):
         remembered = log_history.Glance(None, None, str(remembered))
-    seen = reader(lambda: choice.look(asked, now, window, window).view)
+    told = log_history.known(state_dir, f"{LOOKBACK} {asked.key}", now)
+    seen = reader(lambda: choice.look(asked, now, window, window, told._replace(before_boot=True)).view)
     why = f"no kernel log: {seen.reason}" if isinstance(seen, Blind) else ""
     if reader.over:
         why = str(reader.over)
@@ -172,8 +189,10 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
             counts[event.cause] = counts.get(event.cause, 0) + event.count
     gap = why
     if view and not why:
-        share = views.coverage(view, window)
-        if round(share, 1) < 100:
+        share = proof.coverage(view.proof, window)
+        if view.proof.doubts:
+            gap = view.proof.doubts[0]
+        elif round(share, 1) < 100 and not proof.complete(view.proof, window):
             gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],

@@ -10,6 +10,7 @@ from collections import namedtuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.blind import Blind
+    from tcp_headroom.limits.raising import Raise
     from tcp_headroom.limits.tcp_mem import TcpMem
 
 LOOKBACK, SECONDS = "1h", 3600
@@ -74,8 +75,8 @@ class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm",
-        defaults=[None, LOOKBACK, False],
+        "orphans limit pages levels under_pressure log counter grants window alarm memory raising",
+        defaults=[None, LOOKBACK, False, None, None],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -95,6 +96,20 @@ class Evidence(
     """Length of the window as it was asked for, ``1h``."""
     alarm: bool
     """Whether the check that asks is WARNING or CRITICAL."""
+    memory: int | None
+    """Pages of memory that network buffers can come from; None where that is not known, or not to be judged."""
+    raising: Raise | None
+    """What ``levels`` may be set to; None where the memory is not known."""
+
+    @property
+    def memory_share(self) -> float | None:
+        """Percent of the memory that TCP holds."""
+        return 100 * self.pages / self.memory if self.memory and isinstance(self.pages, int) else None
+
+    @property
+    def below_min(self) -> bool:
+        """Whether usage is so small that the pressure phase, if there was one, has ended."""
+        return isinstance(self.pages, int) and isinstance(self.levels, tuple) and bool(self.pages < self.levels.min)
 
 
 class Past(namedtuple("Past", "window log counter")):

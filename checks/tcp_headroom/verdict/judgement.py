@@ -21,7 +21,7 @@ from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import tcp_max_orphans, tcp_mem
+from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.proc import beancounters
 from tcp_headroom.proc.sysctl import Hidden
 
@@ -141,7 +141,7 @@ def _shortage(found: Evidence) -> Verdict | None:
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
         parts.append(": ".join(filter(None, [_memory(found), starved])))
-        steps.append(f"{_FIND_HOLDER}; if memory allows, raise net.ipv4.tcp_mem")
+        steps.append(f"{_FIND_HOLDER}; {raising.step(found.raising)}")
     if not parts:
         return None
     if starved and factor == 4:
@@ -183,7 +183,7 @@ def _unseen(found: Evidence) -> Verdict | None:
     if missing:
         reasons = list(dict.fromkeys(map(_quoted, missing)))
         return unknown("; ".join(reasons[:2]), known + happened)
-    if isinstance(found.under_pressure, Blind) and not _below_pressure(found):
+    if isinstance(found.under_pressure, Blind) and not found.below_min:
         return unknown(f"{_quoted(found.under_pressure)}; {_memory(found)}, perhaps under memory pressure", happened)
     return None
 
@@ -279,16 +279,14 @@ def _starved(found: Evidence) -> str:
             said.append(f"above {tcp_mem.NEAR_PERCENT} % of the maximum; at 100 % memory is refused")
         if said:
             return "; ".join(said)
+    share = found.memory_share
+    if share is not None and share > tcp_mem.MUCH_PERCENT:
+        return (
+            f"that is {wording.percent(share)} of the memory of this machine, which runs out before tcp_mem refuses any"
+        )
     if found.under_pressure is True:
         return "the kernel is under memory pressure, so TCP slows down until usage is below min"
     return ""
-
-
-def _below_pressure(found: Evidence) -> bool:
-    """Whether usage is so small that the pressure phase, if there was one, has ended."""
-    if isinstance(found.pages, Blind) or isinstance(found.levels, Blind):
-        return False
-    return bool(found.pages < found.levels.min)
 
 
 def _orphans(found: Evidence) -> str:

@@ -45,7 +45,7 @@ class Said(NamedTuple):
     @property
     def perfdata(self) -> dict[str, float]:
         """The values by label."""
-        data = self.text.partition("\n")[0].partition(" | ")[2]
+        data = self.text.rpartition("| ")[2]
         pairs = (word.split("=", 1) for word in data.split())
         return {label: float(value.split(";")[0].rstrip("%cBs")) for label, value in pairs}
 

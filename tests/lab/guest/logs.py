@@ -228,3 +228,46 @@ def forged() -> None:
     pass_the_limit()
     expect(0 < kernel.lines() < 30, "the kernel's own lines are not told apart")
     checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), memory_hits=0)
+
+
+@scenario(19, "log-proofs")
+def log_proofs() -> None:
+    """Log files with the kernel's own words in them: each of the five questions of a proof is asked."""
+    pass_the_limit()
+    text = next(record for record in kernel.ring() if kernel.ORPHANS in record).partition(";")[2].splitlines()[0]
+    begin, alive = _line(9000, "kernel: Linux version"), _line(5, "cron[7]: job")
+    # The kernel's line is found, whatever stands around it.
+    _log(begin, _line(600, f"kernel: {text}"), alive).expect(WARNING, "1 message").expect_data(hits=1)
+    # Whose? The same text in a form that nobody knows.
+    _log(begin, f"web1 login: [  600.000000] {text}", alive).expect(UNKNOWN, "web9 login:")
+    # Would a hit show? Only warnings are stored.
+    warning = "{} web1 kern.warn kernel: careful"
+    _log(warning.format(_stamp(9000)), warning.format(_stamp(60)), alive).expect(UNKNOWN, "level info")
+    # From when? The part before this one is missing.
+    _log(_line(600, "kernel: eth0: up"), alive, before=begin).expect(UNKNOWN, "kern.log.2 is missing")
+    # Until when? Nobody has written for hours.
+    _log(begin, _line(8000, "cron[7]: job"), written=8000).expect(UNKNOWN, "--silence")
+    # In which clock? Nobody knows when this was.
+    _log(_line(-864000, f"kernel: {text}")).expect(UNKNOWN, "stamped in the future").expect_data(hits=0)
+
+
+def _stamp(ago: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - ago))
+
+
+def _line(ago: float, rest: str) -> str:
+    return f"{_stamp(ago)} web1 {rest}"
+
+
+def _log(*lines: str, before: str = "", written: float = 0) -> checks.Said:
+    """What the check says of a log of these lines; ``before``: that of its part but one."""
+    os.makedirs("/tmp/logs", exist_ok=True)
+    for name, text in (("kern.log", "\n".join(lines)), ("kern.log.2", before)):
+        path = f"/tmp/logs/{name}"
+        if os.path.exists(path):
+            os.unlink(path)
+        if text:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text + "\n")
+            os.utime(path, (time.time() - written,) * 2)
+    return checks.log("--no-state", "--file", "/tmp/logs/kern.log")

@@ -1,0 +1,92 @@
+"""What tcp_mem may be raised to if TCP needs more, and whether the memory for it is there.
+
+Twice the maximum there is, and at most a quarter of the memory: TCP memory cannot be
+swapped out, and what is above that is no limit that comes before the OOM killer.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from tcp_headroom import wording
+from tcp_headroom.blind import Blind
+from tcp_headroom.limits import kernel_defaults, memory_at_boot, tcp_mem
+from tcp_headroom.limits.tcp_mem import TcpMem
+from tcp_headroom.proc import meminfo, sockstat
+
+SHARE = 4
+"""The maximum that is recommended is one of so many parts of the memory at most."""
+
+
+class Raise(namedtuple("Raise", "levels text lower", defaults=[False])):
+    """Levels to set, and what is to be said of them."""
+
+    __slots__ = ()
+    levels: TcpMem | None
+    """None where no more is recommended."""
+    text: str
+    lower: bool
+    """Whether they are lower than those of now, which are above all memory."""
+
+    @property
+    def command(self) -> str:
+        """What to type; empty where no more is recommended."""
+        return f'sysctl -w net.ipv4.tcp_mem="{" ".join(map(str, self.levels))}"' if self.levels else ""
+
+
+def read(root: str, levels: TcpMem, page: int) -> Raise | None:
+    """What ``levels`` may be raised to on the machine whose /proc is ``root``; None where its memory is not known."""
+    try:
+        memory = meminfo.read(root)
+    except Blind:
+        return None
+    if meminfo.foreign(root) or levels.max < 1:
+        return None
+    try:
+        used: int | None = tcp_mem.pages(sockstat.read(root).mem, tcp_mem.read_unit(root, page).size, page)
+    except Blind:
+        used = None
+    return of(levels, page, memory.buffers - memory_at_boot.movable(root, page, memory), memory.available, used)
+
+
+def of(levels: TcpMem, page: int, memory: int, available: int | None, used: int | None) -> Raise:
+    """``levels`` are in pages of ``page`` bytes, and so is ``used``, what TCP holds now; the rest is in bytes.
+
+    ``available`` and ``used`` are None where they are not known.
+    """
+    most = memory // SHARE // page
+    if levels.max * page > memory:
+        below = kernel_defaults.levels_below(most)
+        share = wording.percent(100 * levels.max * page / memory)
+        return Raise(
+            below, f"at most {wording.size(most * page)}, a quarter of the memory; now {share} are allowed", True
+        )
+    if levels.max >= most:
+        share = wording.percent(100 * levels.max * page / memory)
+        return Raise(None, f"tcp_mem already allows {share} of the memory; more than a quarter is not recommended")
+    raised = kernel_defaults.levels_below(min(2 * max(1, levels.max), most))
+    why = "a quarter of the memory" if raised.max == most else "twice the maximum of now"
+    text = f"at most {wording.size(raised.max * page)}, {why}"
+    if available is not None and used is not None:
+        more = max(0, raised.max - used) * page
+        there = "it is there" if more <= available else "it is not there: free memory first"
+        text += f"; needs {wording.size(more)} more than TCP holds, {wording.size(available)} are available: {there}"
+    return Raise(raised, text)
+
+
+def line(found: Raise) -> str:
+    """The further line of ``-v``."""
+    if not found.levels:
+        return found.text
+    if found.lower:
+        return f"once TCP holds less than that: {found.command} ({found.text})"
+    return f"if TCP needs more: {found.command} ({found.text})"
+
+
+def step(found: Raise | None) -> str:
+    """A next step, with what to type where that is known."""
+    if not found or not found.levels:
+        return "if memory allows, raise net.ipv4.tcp_mem"
+    if found.lower:
+        return f"then lower net.ipv4.tcp_mem: {found.command}"
+    return f"if memory allows, raise net.ipv4.tcp_mem: {found.command}"

@@ -1,0 +1,265 @@
+"""The lines of one log file, from its end on: what it says, and by which of its stamps it can be dated.
+
+The blocks of ``block_reader`` are searched for the few byte strings that every wanted line contains; only lines found
+so are parsed, and a few at the edges of each block, which say where in time the block lies. So the cost is that of
+the bytes inside the window, whatever the size of the file.
+
+No single stamp is believed: the reading ends where all of several lines, and of several more further back, are older
+than the window. A stamp of the future and one of a clock that was not set are dated by their neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+
+from tcp_headroom import wording
+from tcp_headroom.log import formats, messages
+from tcp_headroom.log.block_reader import LONGEST
+from tcp_headroom.log.samples import DISORDER, SAMPLES, Wanted, end_of, lines, named, samples, trusted
+from tcp_headroom.log.views import classify
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tcp_headroom.log.block_reader import Block
+    from tcp_headroom.log.formats import Line
+
+ATTEMPTS = 300
+"""How many lines of a block that mention the kernel are parsed in vain."""
+INFO = 6
+"""The level of the family."""
+
+_REPEATED = b"last message repeated "
+"""In the line that counts repetitions of the line before it, without saying what that was."""
+
+_SIGNS = (b"kernel", b"kern.info", b"kern  :info", b"<6>", b"\n6,")
+"""Where a line that shows a kernel record of level info may be; those without a sign are met at the edges."""
+
+
+class Found(namedtuple("Found", "when cause count host printk digits container", defaults=[""])):
+    """One message in a file."""
+
+    __slots__ = ()
+    when: float
+    cause: str
+    count: int
+    host: str
+    printk: str
+    digits: str
+    container: str
+
+
+class Scan:
+    """What has been found so far in a file, and in those read before it."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, bool] = {}
+        """The hosts of messages, and whether they were counted."""
+        self.doubts: list[str] = []
+        self.talkers: set[str] = set()
+        self.suppressed = False
+        self.newest: float | None = None
+        """The newest line of a wanted host, by anybody."""
+        self.kernel: float | None = None
+        """The newest kernel record of a wanted host."""
+        self.sight: Line | None = None
+        """A kernel record of level info or lower, or of unknown level, that shows that a hit would."""
+        self.after: float | None = None
+        """When the first line of what was read before, which is newer, was written."""
+        self.speaks = False
+        """Whether the kernel speaks at all, at whatever level."""
+
+    def silent_since_boot(self, wanted: Wanted) -> bool:
+        """Whether the newest kernel record is older than the boot, so that no older one helps."""
+        return wanted.booted is not None and self.kernel is not None and self.kernel < wanted.booted
+
+
+def look_for_kernel(block: Block, wanted: Wanted, zero: float, scan: Scan) -> None:
+    """Note the newest record of the kernel in this block, and one of level info or lower."""
+    data = block.data
+    edges = [*lines(data, len(data), -1, SAMPLES), *lines(data, block.lead, 1, SAMPLES)]
+    for text in edges:
+        _kernel(text, block, wanted, zero, scan, len(data))
+    for sign in _SIGNS if scan.sight is None else (b"kernel",):
+        place = len(data)
+        # Bounded: a line that only mentions the kernel is parsed in vain.
+        for _attempt in range(ATTEMPTS):
+            place = _sign(data, sign, block.lead, place, wanted)
+            if place < 0 or (scan.kernel is not None and (scan.sight or scan.silent_since_boot(wanted))):
+                break
+            start = data.rfind(b"\n", 0, place + 1) + 1 if sign[:1] != b"\n" else place + 1
+            end = end_of(data, place + 1)
+            _kernel(data[start : min(end, start + LONGEST)], block, wanted, zero, scan, end)
+            place = start - 1
+
+
+def _sign(data: bytes, sign: bytes, lead: int, end: int, wanted: Wanted) -> int:
+    """The last place of ``sign`` before ``end``, in a line of the wanted host where it is one of many."""
+    while True:
+        place = data.rfind(sign, max(0, lead - 1), max(0, end))
+        if place < 0 or not wanted.name:
+            return place
+        start = data.rfind(b"\n", 0, place) + 1
+        if named(wanted.name).search(data, start, end_of(data, place)):
+            return place
+        end = start - 1
+
+
+def _kernel(text: bytes, block: Block, wanted: Wanted, zero: float, scan: Scan, end: int) -> None:
+    line = wanted.parse(text, zero)
+    if text.startswith((b"SYSLOG_IDENTIFIER=kernel", b"_TRANSPORT=kernel")):
+        line = _exported(block.data, end - len(text))
+    if line.message is None or not wanted.accepts(line.host):
+        return
+    when = line.when
+    if when is not None and wanted.strange(when):
+        # A boot whose clock was set only later lies before the next line that has the right time.
+        when = min(trusted(samples(block.data, end + 1, 1, wanted, zero), wanted), default=None)
+    scan.speaks = True
+    if when is not None and not line.repeats:
+        scan.kernel = max(when, scan.kernel or when)
+    if scan.sight is None and (line.level is None or line.level >= INFO):
+        if wanted.booted is None or (when is not None and when >= wanted.booted):
+            scan.sight = line
+
+
+def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: Wanted, scan: Scan) -> list[Found]:
+    """The messages of the family, and the rate limiter's, within the window."""
+    data = block.data
+    made = []
+    for start, end in _wanted(block):
+        zero = next((zero for place, zero in zeros if place <= start), zeros[-1][1])
+        raw = data[start : min(end, start + LONGEST)]
+        line = _exported(data, start) if raw.startswith(b"MESSAGE=") else wanted.parse(raw, zero)
+        said = line
+        if line.repeats:
+            # A daemon says so again while the message goes on.
+            earlier = (wanted.parse(text, zero) for text in lines(data, start, -1))
+            said = next((before for before in earlier if not before.repeats), formats.NOTHING)
+            if said.host != line.host:
+                continue
+        known = None if said.message is None else classify(said.message)
+        if said.message is None and not said.other:
+            _doubt(raw, line, block, end, written, zero, wanted, scan)
+        if not known:
+            continue
+        accepted = wanted.accepts(line.host)
+        if line.host:
+            scan.hosts[line.host] = accepted
+        if not accepted:
+            continue
+        when, digits = _dated(line, data, start, end, written, zero, wanted, scan)
+        if when is None or when < wanted.window.start:
+            if line.when is None and digits:
+                _doubt(raw, line, block, end, written, zero, wanted, scan)
+            continue
+        cause, count = known
+        container = messages.container(said.message or "")
+        host = (line.host or "").lower().partition(".")[0]
+        made.append(Found(when, cause, count * (line.repeats or said.count), host, line.printk, digits, container))
+        if cause not in messages.CAUSES:
+            scan.suppressed = True
+        elif scan.sight is None:
+            scan.sight = line
+    if scan.suppressed:
+        scan.talkers |= {name for text, name in messages.TALKERS.items() if text in data}
+    return made
+
+
+def _dated(
+    line: Line, data: bytes, start: int, end: int, written: float, zero: float, wanted: Wanted, scan: Scan
+) -> tuple[float | None, str]:
+    """When a line was written, and the digits of its stamp for its key; None if nobody knows."""
+    if line.when is not None and not wanted.strange(line.when):
+        return _in_order(line.when, data, start, end, zero, wanted), line.digits
+    sides = (samples(data, start, -1, wanted, zero), samples(data, end + 1, 1, wanted, zero))
+    if line.when is None:
+        # What follows may be missing in one reading and there in the next, so it gives no name.
+        near = next((side[0] for side in sides if side), None)
+        if near is None:
+            if written >= wanted.window.start:
+                _add(scan, "a message about socket memory stands there without a time, and none beside it has one")
+            return None, ""
+        return near.when, f"-{sides[0][0].digits if sides[0] else ''}"
+    if line.when <= wanted.window.now and any(
+        near.when is not None and abs(near.when - line.when) < DISORDER for side in sides for near in side
+    ):
+        return line.when, line.digits
+    times = [next(iter(trusted(side, wanted)), None) for side in (sides[1], sides[0])]
+    when = next((time for time in times if time is not None), None)
+    if when is None and line.when > wanted.window.now:
+        _add(scan, f"a message about socket memory is stamped in the future: {wording.clean(line.digits, 40)}")
+    return when if when is not None or line.when > wanted.window.now else line.when, line.digits
+
+
+def _in_order(when: float, data: bytes, start: int, end: int, zero: float, wanted: Wanted) -> float:
+    """``when``, or the time of a neighbour for a stamp from before the window behind a line of the window."""
+    if when >= wanted.window.start:
+        return when
+    before = trusted(samples(data, start, -1, wanted, zero, 1), wanted)
+    if not before or before[0] <= when + DISORDER:
+        return when
+    after = trusted(samples(data, end + 1, 1, wanted, zero, 1), wanted)
+    # Of two in a row that are out of order, neither is known to be the right one.
+    return max([*before, *after])
+
+
+def _doubt(
+    raw: bytes, line: Line, block: Block, end: int, written: float, zero: float, wanted: Wanted, scan: Scan
+) -> None:
+    """Say that a text of the family stands in a form that is not known, if it may lie in the window."""
+    text = raw.decode("utf-8", "replace")
+    if not messages.quoted(text):
+        return
+    when = line.when
+    if when is None:
+        # It is no younger than what follows.
+        after = trusted(samples(block.data, end + 1, 1, wanted, zero), wanted)
+        when = after[0] if after else scan.after if scan.after is not None else written
+    if when < wanted.window.start:
+        return
+    before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]
+    shape = wording.clean(re.sub("[0-9]", "9", before), 60)
+    reason = f"in a form that is not known: {shape}" if shape.strip() else "without a time and without a sender"
+    _add(scan, f"a text about socket memory stands there {reason}")
+
+
+def _add(scan: Scan, doubt: str) -> None:
+    if doubt not in scan.doubts and len(scan.doubts) < 5:
+        scan.doubts.append(doubt)
+
+
+def _exported(data: bytes, start: int) -> Line:
+    """The entry of journalctl -o export around a MESSAGE= line."""
+    begin = data.rfind(b"\n\n", 0, start) + 2 if b"\n\n" in data[:start] else 0
+    end = data.find(b"\n\n", start)
+    entry = data[max(begin, start - LONGEST) : end if end >= 0 else start + LONGEST].decode("utf-8", "replace")
+    pairs = (text.partition("=") for text in entry.splitlines())
+    return formats.fields({name: value for name, equals, value in pairs if equals})
+
+
+def _wanted(block: Block) -> list[tuple[int, int]]:
+    """Begin and end, within ``data``, of the lines that contain a needle, and of those that repeat such a line."""
+    data = block.data
+    places = {}
+    for needle in messages.NEEDLES:
+        place = data.find(needle, block.lead)
+        while place >= 0:
+            end = end_of(data, place)
+            start = max(block.lead, data.rfind(b"\n", 0, place) + 1)
+            # Behind NULs, the hole of a truncated file or what a power cut left of a line, another begins.
+            places[max(start, data.rfind(b"\0", start, place) + 1)] = end
+            place = data.find(needle, end)
+    if places:
+        # The line before the first of the block may be such a line, too.
+        for start in (block.lead, *(end + 1 for end in places.values())):
+            _repetitions(data, start, places)
+    elif data.find(_REPEATED, block.lead, end_of(data, block.lead)) >= 0:
+        _repetitions(data, block.lead, places)
+    return sorted(places.items())
+
+
+def _repetitions(data: bytes, start: int, places: dict[int, int]) -> None:
+    while data.find(_REPEATED, start, end := end_of(data, start)) >= 0:
+        places[start] = end
+        start = end + 1

@@ -87,7 +87,7 @@ def test_overrides_below_one_are_usage_errors(run: Run, option: str, bad: tuple[
 def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     output = run(command, "--procfs", tmp_path / ("x" * 200 + "|"))
     assert output.code == 3
-    assert "... does not exist. Next: check --procfs, and the rights of this user" in output.text
+    assert "... is not a /proc tree. Next: check --procfs, and the rights of this user" in output.text
     assert_line(output)
 
 

@@ -172,7 +172,7 @@ def test_a_traceback_is_for_those_who_ask(run: Run, monkeypatch: pytest.MonkeyPa
     def broken(*_arguments: object) -> None:
         raise ValueError("a|b")
 
-    monkeypatch.setattr("tcp_headroom.proc.sysctl.rto_max_seconds", broken)
+    monkeypatch.setattr("tcp_headroom.proc.sysctl.silence_ms", broken)
     said = (
         "not shown, the rest: internal error, ValueError: a?b; send the output of -vvv to whoever maintains this plugin on "
         "this host"

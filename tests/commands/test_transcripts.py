@@ -50,7 +50,7 @@ def test_transcript(run: Run, call: Call) -> None:
 def test_every_tree_occurs(command: str) -> None:
     wanted = {tree for tree in TREES if not tree.startswith(OLDER)} if command == "check_tcp_limits" else TREES
     assert {shlex.split(call.arguments)[1] for call in calls(command)} == wanted
-    assert len(TREES) == 3 + 2 * 13 + 2 + 4 * 7 + 2
+    assert len(TREES) == 3 + 2 * 13 + 2 + 4 * 7 + 6
 
 
 def test_what_a_phone_shows(capsys: pytest.CaptureFixture[str]) -> None:

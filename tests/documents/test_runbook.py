@@ -114,8 +114,12 @@ def test_every_entry_has_a_text(tmp_path: pathlib.Path, run: Run, monkeypatch: p
 
 
 def worded(heading: str) -> bool:
+    """Whether each piece is in a string of the code, or in two, of which one is put into the other."""
     pieces = [piece.strip(" ,:;-") for piece in heading.split("...")]
-    return all(piece in SPOKEN for piece in pieces)
+    return all(
+        piece in SPOKEN or any(piece[:at] in SPOKEN and piece[at:] in SPOKEN for at in range(8, len(piece) - 7))
+        for piece in pieces
+    )
 
 
 @pytest.mark.parametrize("entry", runbook(), ids=lambda entry: f"{entry.section}: {entry.heading}")

@@ -30,10 +30,13 @@ class Mutation(NamedTuple):
 MUTATIONS = (
     # The shift of the penalty, and the strictness of the comparison.
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> (shift + 1)) - orphans", "penalties"
+        "limits/tcp_max_orphans.py",
+        "limit // factor - orphans",
+        "limit // (2 * factor) - orphans",
+        "idle-then-closed",
     ),
     Mutation(
-        "limits/tcp_max_orphans.py", "(limit >> shift) - orphans", "(limit >> shift) - orphans - 1", "orphans-climb"
+        "limits/tcp_max_orphans.py", "limit // factor - orphans", "limit // factor - orphans - 1", "orphans-climb"
     ),
     Mutation(
         "commands/check_tcp_mem.py",
@@ -66,7 +69,7 @@ MUTATIONS = (
     Mutation("memory/log_history.py", "union(view.events, old)", "view.events", "ring-wraps"),
     Mutation("memory/log_history.py", "union(view.events, old)", "[*view.events, *old]", "ring-wraps"),
     # The five questions of a proof: whose, would a hit show, from when, until when, in which clock.
-    Mutation("log/scan.py", "if said.message is None and not said.other", "if False", "log-proofs"),
+    Mutation("log/scan.py", "(said.message is None and not said.other)", "False", "log-proofs"),
     Mutation("log/scan.py", "line.level >= INFO", "True", "log-proofs"),
     Mutation(
         "log/rotation.py",
@@ -107,8 +110,10 @@ MUTATIONS = (
     ),
     Mutation("boot/kernel_arguments.py", '("sysctl.", "sysctl/")', '("sysctl/",)', "limits-at-boot"),
     # The peak and its days.
-    Mutation("limits/review.py", "SAFETY = 4", "SAFETY = 2", "peak-of-days"),
+    Mutation("limits/review.py", "SAFETY, ONCE = 4, 2", "SAFETY, ONCE = 2, 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
     # Whose they are.
-    Mutation("sockets/owners.py", "if timer == probing and", "if", "owners"),
+    Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),
+    Mutation("sockets/owners.py", "timer == retransmitting or alive", "timer == retransmitting", "window-long-closed"),
 )

@@ -38,7 +38,7 @@ def test_of(memory: int, available: int | None, used: int | None, most: int | No
     assert found.lower == (memory < 384)
     if most is None:
         assert found.levels is None and found.command == "" and raising.line(found) == text
-        assert raising.step(found) == raising.step(None) == "raise net.ipv4.tcp_mem if the memory is there"
+        assert raising.step(found) == raising.step(None) == "if memory allows, raise net.ipv4.tcp_mem"
     else:
         assert found.levels and found.levels.max == most * PAGES and found.levels.in_order
         assert found.command == 'sysctl -w net.ipv4.tcp_mem="{} {} {}"'.format(*found.levels)

@@ -34,7 +34,7 @@ class TestContent:
         "format 0": b'{"format":0}',
         "format -1": b'{"format":-1}',
         "format null": b'{"format":null}',
-        "huge": b'{"format":1,"x":"' + b"x" * (4 << 20) + b'"}',
+        "huge": b'{"format":1,"x":"' + b"x" * (16 << 20) + b'"}',
         "huge blank": b" " * (64 << 20),
         "deep": b'{"format":1,"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
         "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,

@@ -50,7 +50,7 @@ class TestDisk:
         """The first writes succeed, the last does not: the old state stays."""
         shutil.copy(seen.file, f"{seen.state}.old")
         seen.write(*[HIT] * 3)
-        seen.log.write_text(seen.log.read_text() + line(HIT) * 400)
+        seen.log.write_text(seen.log.read_text() + "".join(line(HIT, 500 - number) for number in range(400)))
         fill = 'cp $0.old $0/state.json; "$@" >/dev/null || true; cmp $0.old $0/state.json; test ! -e $0/state.json.new'
         output = self.mounted(seen, "size=8k,mode=0700", fill)
         assert hits(output) == 404

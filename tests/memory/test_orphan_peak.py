@@ -206,6 +206,18 @@ class TestWithoutAState:
         host.check(40)
         assert host.counts == [40]
 
+    def test_held_by_another_run_for_longer_than_the_check_has(self, host: Host) -> None:
+        """The wait for the lock is a part of --timeout, and never all of it."""
+        host.check(0)
+        folder = os.open(host.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            output = host.check(40, "-t", "1", "-v")
+            assert output.code == 0 and "headroom_1x" in output.perfdata
+            assert any(line.endswith("another run has locked the state") for line in output.lines)
+        finally:
+            os.close(folder)
+
     def test_damaged_is_written_new(self, host: Host) -> None:
         host.check(0)
         host.file.write_bytes(b"\0" * 100)

@@ -193,7 +193,7 @@ class TestPlace:
         host.write(HIT)
         output = run("check_tcp_kernel_log", "--file", host.log, "-v", "--min-coverage", "0")
         assert hits(output) == 1
-        assert "this user has no home directory to keep a state in" in output.text
+        assert "nothing is remembered between runs: this user has no home directory" in output.text
 
     def test_by_default(self, home: pathlib.Path, host: Host, run: Run) -> None:
         host.write(HIT)

@@ -7,7 +7,6 @@ import itertools
 import os
 import pathlib
 import re
-import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import pytest
 from tcp_headroom.proc.sockstat import Sockstat
 from tcp_headroom.sockets import owners, sock_diag
 from workbench.command import ROOT, Run
-from workbench.netlink import Kernel, Losing, Refusing, attribute, done, error, install, memory, message
+from workbench.netlink import Kernel, Losing, Refusing, done, error, install, memory, message, timing
 from workbench.owner_lines import ADDED, told_at_once
 
 
@@ -41,7 +40,7 @@ def told(run: Run, command: str, *arguments: str) -> list[str]:
     return [line for line in output.lines[1:-1] if re.sub(r" is \d+:", "", line) not in steady]
 
 
-OTHERS = "in other network namespaces (containers)"
+OTHERS = "other network namespaces (containers)"
 CROWD = [
     *(message(4, 443, 40000 + number, f"10.1.{number % 3}.{number}") for number in range(6)),
     message(9, 443, 50000, "192.0.2.1"),
@@ -66,7 +65,7 @@ ORPHAN_LINES = [
 def test_orphans_are_added_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     totals(monkeypatch, 12)
     install(monkeypatch, Kernel([*IPV4[:3], b"".join(IPV4[3:]), done()], [b"".join(IPV6), done()]))
-    assert told(run, "check_tcp_orphans") == [*ORPHAN_LINES, f"1 more: {OTHERS}, or short-lived"]
+    assert told(run, "check_tcp_orphans") == [*ORPHAN_LINES, f"1 more: in {OTHERS}, or short-lived"]
 
 
 def test_mapped_addresses_are_ipv4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +74,7 @@ def test_mapped_addresses_are_ipv4(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert told(run, "check_tcp_orphans") == ["port 443: 2 orphans, 100.0 %; FIN_WAIT1 2; peers 192.0.2.0/24 (2)"]
 
 
-@pytest.mark.parametrize("total, more", [(0, []), (1, [f"1 orphan: {OTHERS}, or short-lived"])])
+@pytest.mark.parametrize("total, more", [(0, []), (1, [f"1 orphan: in {OTHERS}, or short-lived"])])
 def test_no_orphans(run: Run, monkeypatch: pytest.MonkeyPatch, total: int, more: list[str]) -> None:
     totals(monkeypatch, total)
     install(monkeypatch, Kernel([done()]))
@@ -92,16 +91,60 @@ def test_the_bounds_of_ephemeral_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
-def test_penalised_are_those_that_probe_and_have_been_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcp_headroom.proc.sysctl.rto_max_ms", lambda root: 2000)
-    many = [
-        message(4, 443, 1, timer=timer, attributes=attribute(2, bytes(44) + struct.pack("=I", silent) + bytes(56)))
-        for timer, silent in [(4, 4000), (4, 4001), (4, 9999), (1, 9999)]
-    ]
-    install(monkeypatch, Kernel([*many, done()], [done()]))
-    assert list(owners.of_orphans(4, 5))[1] == (
-        "at least 2 of them are penalised now: the peer takes no data, and no data was sent for 4 s; ICMP errors and lost "
-        "routes cannot be seen from here"
+FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING = 4, 5, 9, 11
+RETRANSMITTING, KEEPALIVE, PROBING, NO_TIMER = 1, 2, 4, 0
+
+
+@pytest.mark.parametrize(
+    "state, timer, silent, backoff, retries, release, penalised",
+    [
+        # A FIN without data is retransmitted: the silence began before the close.
+        (FIN_WAIT1, RETRANSMITTING, 4001, 0, 0, "6.1.0", True),
+        (LAST_ACK, RETRANSMITTING, 4001, 7, 0, "6.1.0", True),
+        (CLOSING, RETRANSMITTING, 4001, 7, 0, "6.1.0", True),
+        (FIN_WAIT1, RETRANSMITTING, 4000, 0, 0, "6.1.0", False),
+        # Written into a window that had been closed for long: the first probes ask.
+        (FIN_WAIT1, PROBING, 4001, 0, 0, "6.1.0", True),
+        (FIN_WAIT1, PROBING, 4001, 3, 0, "6.1.0", True),
+        # The wait between probes has reached the longest timeout, 200 ms doubled four times of 2 s: given up unasked.
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "6.1.0", False),
+        (FIN_WAIT1, PROBING, 4001, 4, 4, "6.1.0", False),
+        (FIN_WAIT1, PROBING, 4001, 4, 5, "6.1.0", True),
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "3.10.0-1160.el7", True),
+        (FIN_WAIT1, PROBING, 4001, 4, 0, "4.0.5", False),
+        # Nobody asks.
+        (FIN_WAIT2, KEEPALIVE, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT2, RETRANSMITTING, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT1, KEEPALIVE, 4001, 0, 0, "6.1.0", False),
+        (FIN_WAIT1, NO_TIMER, 4001, 0, 0, "6.1.0", False),
+    ],
+)
+def test_penalised_for_silence(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    state: int,
+    timer: int,
+    silent: int,
+    backoff: int,
+    retries: int,
+    release: str,
+    penalised: bool,
+) -> None:
+    for name, text in (
+        ("net/ipv4/tcp_rto_max_ms", 2000), ("net/ipv4/tcp_orphan_retries", retries), ("kernel/osrelease", release)
+    ):  # fmt: skip
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text(f"{text}\n")
+    monkeypatch.setattr(owners, "PROC", str(tmp_path))
+    one = message(state, 443, 1, timer=timer, attributes=timing(silent, backoff))
+    install(monkeypatch, Kernel([one, one, done()], [done()]))
+    assert (
+        list(owners.of_orphans(2, 5))[1:]
+        == [
+            "at least 2 of them are penalised now: no data was sent for more than 4 s; ICMP errors and lost routes cannot be "
+            "seen from here"
+        ]
+        * penalised
     )
 
 
@@ -133,7 +176,8 @@ HELD_LINES = [
     "connections to port 5432: 23.4 KiB, 1.5 %, in 1 socket; 0 B received, 23.4 KiB to be sent",
 ]
 MORE_MEMORY = (
-    f"454.5 KiB more, 28.4 %: {OTHERS}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or short-lived"
+    "454.5 KiB more, 28.4 %: in the kernel's reserve, up to 1.0 MiB for each CPU, in other network namespaces "
+    "(containers), in MPTCP (ss -M), or short-lived"
 )
 
 
@@ -162,7 +206,7 @@ def proc(monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
 def test_memory_is_added_up(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     """Each inode once, though two processes hold it; an idle socket holds nothing."""
     install(monkeypatch, Kernel([b"".join(HELD), done()], [done()]))
-    assert list(owners.of_memory(1_638_400, 5)) == [
+    assert list(owners.of_memory(1_638_400, 1 << 20, 5)) == [
         *HELD_LINES,
         MORE_MEMORY,
     ]
@@ -178,7 +222,7 @@ def test_less_memory_counted_than_seen(monkeypatch: pytest.MonkeyPatch, proc: pa
     """The number of the machine lags behind: a share is never above 100 %."""
     for total in (0, 1, None):
         install(monkeypatch, Kernel([HELD[1], done()], [done()]))
-        (line,) = owners.of_memory(total, 5)
+        (line,) = owners.of_memory(total, 0, 5)
         assert line.startswith("port 443: 609.4 KiB, 100.0 %, in 1 socket; ")
 
 
@@ -188,7 +232,7 @@ def test_processes_of_others(
     (proc / "9/fd").chmod(0)
     request.getfixturevalue("powerless")
     install(monkeypatch, Kernel([b"".join(HELD), done()], [done()]))
-    assert list(owners.of_memory(1_638_400, 5)) == [
+    assert list(owners.of_memory(1_638_400, 1 << 20, 5)) == [
         HELD_LINES[0].replace("shop?[9] 1000.0 KiB, orphans 87.9 KiB", "process 10 390.6 KiB, orphans 87.9 KiB"),
         *HELD_LINES[1:],
         "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can",
@@ -207,7 +251,7 @@ def test_a_process_of_the_same_user_with_more_rights(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("tcp_headroom.sockets.owners.os", _Os(readlink))
     install(monkeypatch, Kernel([HELD[1] + HELD[5], done()], [done()]))
-    *ports, why = owners.of_memory(None, 5)
+    *ports, why = owners.of_memory(None, 0, 5)
     assert [line.partition("; held by ")[2] for line in ports] == ["", "process 10 24.4 KiB"]
     assert why == "not shown, processes: 1 cannot be read by this user; root or CAP_SYS_PTRACE can"
 
@@ -225,7 +269,7 @@ class _Os:
 def test_processes_cannot_be_listed(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     monkeypatch.setattr(owners, "PROC", "/nonexistent/proc")
     install(monkeypatch, Kernel([HELD[1], done()], [done()]))
-    assert list(owners.of_memory(None, 5))[1:] == [
+    assert list(owners.of_memory(None, 0, 5))[1:] == [
         "not shown, processes: cannot list /nonexistent/proc: No such file or directory"
     ]
 
@@ -239,43 +283,104 @@ def test_no_time_for_processes(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Pa
         return real(path)
 
     monkeypatch.setattr("tcp_headroom.sockets.owners.os.listdir", slow)
-    seen = list(owners.of_memory(None, 0.2))
+    seen = list(owners.of_memory(None, 0, 0.2))
     assert [line.partition(": ")[0] for line in seen] == ["port 443", "port 55555", "connections to port 5432", "not shown, processes"]  # fmt: skip
     assert seen[-1] == "not shown, processes: the time was too short; allow more with -t"
     assert "[9]" not in seen[0]
 
 
 def test_a_process_with_many_descriptors(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
-    """Evenly spread ones stand for all; the result is an estimate, and is called so."""
-    monkeypatch.setattr(owners, "DESCRIPTORS", 25)
-    (proc / "1/fd").mkdir(parents=True)
-    (proc / "1/comm").write_text("many\n")
-    (proc / "1/status").write_text("Name:\tmany\nFDSize:\t100\nGroups:\n")
-    for number in range(100):
-        (proc / f"1/fd/{number}").symlink_to(f"socket:[{100 + number}]")
-    looked = []
-    real = os.readlink
-    monkeypatch.setattr("os.readlink", lambda name, **where: (looked.append(name), real(name, **where))[1])
+    """As many as may be looked at stand for all; the result is an estimate, and is called so."""
+    _many(monkeypatch, proc, 100, 25, lambda descriptor: True)
     many = [message(1, 443, inode, inode=inode, attributes=memory(1024, 0, 0)) for inode in range(100, 200)]
     install(monkeypatch, Kernel([b"".join(many), done()], [done()]))
-    (line,) = owners.of_memory(None, 5)
+    (line,) = owners.of_memory(None, 0, 5)
     assert line == (
-        "port 443: 100.0 KiB, 100.0 %, in 100 sockets; 100.0 KiB received, 0 B to be sent; "
-        "held by about many[1] 100.0 KiB"
+        "port 443: 100.0 KiB, 100.0 %, in 100 sockets; 100.0 KiB received, 0 B to be sent; held by about many[1] 100.0 KiB"
     )
-    assert looked[:20] == [str(number) for number in range(0, 100, 5)]
+
+
+def _many(
+    monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path, size: int, most: int, socket: Callable[[int], bool]
+) -> list[str]:
+    """A process with a table of ``size`` descriptors, of which ``most`` may be looked at; those looked at."""
+    monkeypatch.setattr(owners, "DESCRIPTORS", most)
+    (proc / "1/fd").mkdir(parents=True)
+    (proc / "1/comm").write_text("many\n")
+    (proc / "1/status").write_text(f"Name:\tmany\nFDSize:\t{size}\nGroups:\n")
+    for number in range(size):
+        (proc / f"1/fd/{number}").symlink_to(f"socket:[{100 + number}]" if socket(number) else "/dev/null")
+    looked: list[str] = []
+    real = os.readlink
+    monkeypatch.setattr("os.readlink", lambda name, **where: (looked.append(name), real(name, **where))[1])
+    return looked
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 7, 8, 9, 16])
+@pytest.mark.parametrize("phase", [0, 1])
+def test_a_pattern_does_not_mislead_a_sample(
+    monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path, period: int, phase: int
+) -> None:
+    """Every second descriptor, or third, is a socket: the estimate is near the truth whatever the period."""
+    looked = _many(monkeypatch, proc, 1024, 256, lambda descriptor: descriptor % period == phase % period)
+    truth = [number for number in range(1024) if number % period == phase % period]
+    many = [message(1, 443, 1, inode=100 + number, attributes=memory(1 << 20, 0, 0)) for number in truth]
+    # More elsewhere, so that no estimate is cut to what there is.
+    more = [message(1, 443, 1, inode=7, attributes=memory(1 << 30, 0, 0))] * 8
+    install(monkeypatch, Kernel([*many, *more, done()], [done()]))
+    line = next(iter(owners.of_memory(None, 0, 5)))
+    found = re.search(r"held by about many\[1\] ([0-9.]+) ([MG])iB", line)
+    assert found, line
+    estimate = float(found[1]) * (1024 if found[2] == "G" else 1)
+    # Five standard deviations of a binomial sample.
+    share = 1 / period
+    assert abs(estimate - len(truth)) < 5 * 1024 * (share * (1 - share) / 256) ** 0.5
+    assert len([name for name in looked if name.isdigit()]) >= 256
+
+
+def test_a_sample_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
+    looked = _many(monkeypatch, proc, 1000, 10, lambda descriptor: True)
+    samples = []
+    for _run in range(2):
+        looked.clear()
+        install(monkeypatch, Kernel([message(1, 1, 1, inode=1, attributes=memory(1024, 0, 0)), done()], [done()]))
+        list(owners.of_memory(None, 0, 5))
+        samples.append(looked[:10])
+    assert samples[0] == samples[1] and len(set(samples[0])) == 10
 
 
 def test_a_sample_is_never_more_than_all(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     """The one socket that holds something is among those looked at, which stand for ten times as many."""
-    monkeypatch.setattr(owners, "DESCRIPTORS", 10)
-    (proc / "1/fd").mkdir(parents=True)
-    (proc / "1/status").write_text("Name:\tmany\nFDSize:\t100\n")
-    (proc / "1/fd/0").symlink_to("socket:[100]")
-    for inode, said in ((100, "; held by about process 1 1.0 KiB"), (101, "")):
+    looked = _many(monkeypatch, proc, 100, 10, lambda descriptor: True)
+    install(monkeypatch, Kernel([message(1, 443, 1, inode=7, attributes=memory(1024, 0, 0)), done()], [done()]))
+    list(owners.of_memory(None, 0, 5))
+    seen, unseen = looked[0], next(str(number) for number in range(100) if str(number) not in looked[:10])
+    for descriptor, said in ((seen, "; held by about many[1] 1.0 KiB"), (unseen, "")):
+        inode = 100 + int(descriptor)
         install(monkeypatch, Kernel([message(1, 443, 1, inode=inode, attributes=memory(1024, 0, 0)), done()], [done()]))
-        lines = list(owners.of_memory(None, 5))
+        lines = list(owners.of_memory(None, 0, 5))
         assert lines == ["port 443: 1.0 KiB, 100.0 %, in 1 socket; 1.0 KiB received, 0 B to be sent" + said]
+
+
+@pytest.mark.parametrize(
+    "rest, reserve, places",
+    [
+        (1 << 20, 1 << 20, ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "MPTCP (ss -M)"]),
+        (4 << 20, 1 << 20, ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "MPTCP (ss -M)"]),
+        ((4 << 20) + 1, 1 << 20, [OTHERS, "MPTCP (ss -M)", "the kernel's reserve, up to 1.0 MiB for each CPU"]),
+        (1 << 20, 0, [OTHERS, "MPTCP (ss -M)"]),
+    ],
+)
+def test_where_memory_may_be_that_nobody_is_seen_to_hold(
+    monkeypatch: pytest.MonkeyPatch, rest: int, reserve: int, places: list[str]
+) -> None:
+    """On an idle host it is likely the reserve; before 6.0 there is none."""
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    install(monkeypatch, Kernel([done()], [done()]))
+    (line,) = owners.of_memory(rest, reserve, 5)
+    assert [place.removeprefix("in ") for place in re.split(", (?=in |or short)", line.partition(": ")[2])] == [
+        *places, "or short-lived"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("found, said", [(1, True), (2, False)])
@@ -287,7 +392,7 @@ def test_processes_that_are_not_there(
     held = [message(1, 443, 1, inode=inode, attributes=memory(1024, 0, 0)) for inode in inodes]
     install(monkeypatch, Kernel([*held, done()], [done()]))
     assert (
-        list(owners.of_memory(None, 5))[1:]
+        list(owners.of_memory(None, 0, 5))[1:]
         == [
             "not shown, processes: no process found for 2 of 3 sockets: hidden (hidepid, another PID namespace), held by the "
             "kernel itself, or closed since"
@@ -300,7 +405,7 @@ def test_the_five_largest_are_named(monkeypatch: pytest.MonkeyPatch, proc: pathl
     """And processes are looked for that hold sockets of these."""
     many = [message(1, port, 1, inode=1000 + port, attributes=memory(1024 * port, 0, 0)) for port in range(1, 8)]
     install(monkeypatch, Kernel([*many, done()], [done()]))
-    lines = list(owners.of_memory(28 * 1024, 5))
+    lines = list(owners.of_memory(28 * 1024, 0, 5))
     assert [line.partition(",")[0] for line in lines[:5]] == [f"port {port}: {port}.0 KiB" for port in (7, 6, 5, 4, 3)]
     assert lines[5] == "2 more ports: 3.0 KiB, 10.7 %"
     assert lines[6].startswith("not shown, processes: no process found for 5 of 5 sockets")
@@ -310,7 +415,7 @@ def test_the_five_largest_are_named(monkeypatch: pytest.MonkeyPatch, proc: pathl
 def test_inodes_are_bounded(monkeypatch: pytest.MonkeyPatch, proc: pathlib.Path) -> None:
     monkeypatch.setattr(owners, "INODES", 1)
     install(monkeypatch, Kernel([HELD[1] + HELD[2], HELD[5], done()], [done()]))
-    assert [line.partition("; held by ")[2] for line in owners.of_memory(None, 5)] == ["shop?[9] 1000.0 KiB", ""]
+    assert [line.partition("; held by ")[2] for line in owners.of_memory(None, 0, 5)] == ["shop?[9] 1000.0 KiB", ""]
 
 
 GAVE_UP = "sock_diag: the time was too short; allow more with -t"

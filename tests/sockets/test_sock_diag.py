@@ -19,7 +19,20 @@ from hypothesis import given
 from tcp_headroom.blind import Blind
 from tcp_headroom.sockets import sock_diag
 from workbench.command import FIXTURES
-from workbench.netlink import Kernel, Losing, Refusing, Silent, attribute, done, error, header, install, memory, message
+from workbench.netlink import (
+    Kernel,
+    Losing,
+    Refusing,
+    Silent,
+    attribute,
+    done,
+    error,
+    header,
+    install,
+    memory,
+    message,
+    timing,
+)
 
 ALL = (
     sock_diag.ESTABLISHED, sock_diag.SYN_SENT, sock_diag.FIN_WAIT1, sock_diag.FIN_WAIT2, sock_diag.TIME_WAIT,
@@ -149,13 +162,13 @@ def test_memory(attributes: bytes, charged: tuple[int, int, int] | None) -> None
         assert [sock_diag.charged(entry[6]) if entry[6] else None for entry in entries] == [charged]
 
 
-def test_silence() -> None:
-    info = bytes(44) + struct.pack("=I", 4711) + bytes(100)
-    for length, milliseconds in ((148, 4711), (48, 4711), (47, 0), (0, 0)):
-        attributes = attribute(sock_diag.INFO, info[:length])
+def test_timing() -> None:
+    whole = timing(4711, backoff=9, timeout=1500)[4:]
+    for length, wanted in ((len(whole), (9, 1_500_000, 4711)), (48, (9, 1_500_000, 4711)), (47, (0, 0, 0)), (0, (0, 0, 0))):  # fmt: skip
+        attributes = attribute(sock_diag.INFO, whole[:length])
         for padding in (b"", MINI):
             ((*_rest, found),) = sock_diag.parse(message(4, 1, 2, attributes=attributes) + padding, sock_diag.INFO)[0]
-            assert sock_diag.silence(found) == milliseconds
+            assert sock_diag.timing(found) == wanted
 
 
 def test_silence_of_the_running_kernel() -> None:
@@ -167,9 +180,10 @@ def test_silence_of_the_running_kernel() -> None:
         while True:
             (info,) = (entry[6] for entry in listed(socket.AF_INET, sock_diag.INFO) if entry[2] == key)
             waited = (time.monotonic() - sent) * 1000
-            # In ticks of at most 10 ms each.
-            assert sock_diag.silence(info) <= waited + 20
-            if sock_diag.silence(info) > 200:
+            backoff, timeout, silent = sock_diag.timing(info)
+            # In ticks of at most 10 ms each. What was sent to this host is acknowledged at once.
+            assert silent <= waited + 20 and not backoff and 10_000 <= timeout <= 1_000_000
+            if silent > 200:
                 break
             assert waited < 10_000
 
@@ -205,7 +219,7 @@ NOT_THERE = "No such file or directory; the kernel has no tcp_diag; load the mod
         (Kernel([header(15, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
         (Kernel([header(0, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
         (Kernel([header(2**32 - 1, 20) + bytes(80)]), "an answer of the kernel has a wrong length", 0),
-        (Kernel([ONE] * 3), "gave up, as the time for it was over; allow more with -t", 3),
+        (Kernel([ONE] * 3), "the time was too short; allow more with -t", 3),
         (Losing([ONE] * 3), "answers of the kernel were lost, no buffer space left", 3),
         (
             Refusing(errno.EAFNOSUPPORT),
@@ -229,7 +243,7 @@ def test_what_a_kernel_may_say(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, 
     assert str(reason.value) == f"sock_diag: {sentence}"
     assert len(seen) == before
     assert kernel.open == 0, "the socket is closed"
-    partial = ("changed", "cut off", "gave up", "lost")
+    partial = ("changed", "cut off", "the time was too short", "lost")
     assert isinstance(reason.value, sock_diag.Incomplete) == any(word in sentence for word in partial)
 
 
@@ -241,7 +255,7 @@ def test_an_error_of_the_running_kernel() -> None:
 def test_a_kernel_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Silent)
     begin = time.monotonic()
-    with pytest.raises(sock_diag.Incomplete, match="gave up"):
+    with pytest.raises(sock_diag.Incomplete, match="time was too short"):
         list(sock_diag.dump(socket.AF_INET, ALL, begin + 0.2))
     assert 0.2 <= time.monotonic() - begin < 5
 
@@ -250,7 +264,7 @@ def test_a_dump_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Kernel(itertools.repeat(ONE * 100)))
     begin = time.monotonic()
     count = 0
-    with pytest.raises(sock_diag.Incomplete, match="^sock_diag: gave up, as the time for it was over"):
+    with pytest.raises(sock_diag.Incomplete, match="^sock_diag: the time was too short"):
         for some in sock_diag.dump(socket.AF_INET, ALL, begin + 0.2, sock_diag.MEMORY):
             count += len(list(some))
     assert 0.2 <= time.monotonic() - begin < 5
@@ -260,7 +274,7 @@ def test_a_dump_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_time_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel([ONE])
     install(monkeypatch, kernel)
-    with pytest.raises(sock_diag.Incomplete, match="gave up"):
+    with pytest.raises(sock_diag.Incomplete, match="time was too short"):
         list(sock_diag.dump(socket.AF_INET, ALL, time.monotonic()))
     assert not kernel.asked
 

@@ -61,7 +61,11 @@ TREES = {
     "kernel-6.18/24-mem-above-max-after-close/host": MEM,
     "kernel-6.18/24-mem-above-max-after-close/netns": MEM,
     "openvz/container": QUIET,
-    "openvz/container-refused": judgement.CONTAINER,
+    "openvz/container-2.6.18": judgement.CANNOT_SAY,
+    "openvz/container-2.6.18-full": judgement.CONTAINER,
+    "openvz/container-few-penalised": judgement.CONTAINER,
+    "openvz/container-many-orphans": QUIET,
+    "openvz/container-sockets-refused": judgement.CONTAINER,
     **{
         str(path.relative_to(FIXTURES)): MEM
         if path.parent.name in ("above-memory-in-use-6.1", "nearly-full-6.1")

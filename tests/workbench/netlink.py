@@ -51,6 +51,13 @@ def memory(received: int, reserve: int, queued: int) -> bytes:
     return attribute(8, b"\3") + attribute(7, struct.pack("=9i", received, 1, 10**9, 2, reserve, queued, 10**9, 3, 4))
 
 
+def timing(silent: int, backoff: int = 0, timeout: int = 200) -> bytes:
+    """The attribute of a socket's timers, times in milliseconds, the rest of it as misleading as can be."""
+    flags = b"\xff" * 4 + bytes([backoff]) + b"\xff" * 3
+    words = [1000 * timeout, *(0xFFFFFFFF,) * 8, silent, *(0xFFFFFFFF,) * 14]
+    return attribute(2, flags + struct.pack(f"={len(words)}I", *words))
+
+
 class Kernel:
     """In place of ``_socket.socket``; each call is a new socket, with the next of the answers."""
 

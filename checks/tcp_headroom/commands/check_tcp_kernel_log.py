@@ -186,7 +186,7 @@ def rest(seen: KernelLog) -> Iterator[str]:
         return
     if not seen.view:
         return
-    source = f"Read from {wording.path(seen.view.source)}"
+    source = f"Read from {seen.view.shown}"
     if round(seen.coverage, 1) < 100 and not proof.complete(seen.view.proof, seen.window):
         source += f", which shows {wording.percent(seen.coverage)} of that time"
     boot = proof.start(seen.view.proof, seen.window)
@@ -214,7 +214,7 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             "The real number of resets may be larger: the kernel prints at most ten network messages in five seconds. "
             "Each message stands for at least one connection that was reset."
         )
-        shown = wording.path(seen.view.source)
+        shown = seen.view.shown
         now = seen.clock.now
         for first, end in reversed(seen.view.proof.spans[-3:]):
             until = "" if end > now - 1 else f" until {moment(end, now)}"

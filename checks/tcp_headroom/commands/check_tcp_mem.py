@@ -16,7 +16,7 @@ import nagiosplugin
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
-from tcp_headroom.limits import tcp_mem
+from tcp_headroom.limits import mem_unit, tcp_mem
 from tcp_headroom.proc import meminfo, protocols, reading, sockstat
 
 TYPE_CHECKING = False
@@ -65,6 +65,11 @@ def build_parser() -> options.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    parser.reading.add_argument(
+        "--mem-unit",
+        choices=[*mem_unit.CHOICES],
+        help="the unit of mem, where pages are not 4 KiB and the check cannot tell",
+    )
     options.add_no_memory(parser)
     options.add_no_owners(parser, "memory")
     options.add_state(parser)
@@ -92,13 +97,23 @@ class Memory(plugin.Host):
         self.override: tcp_mem.TcpMem | None = arguments.tcp_mem
         self.levels: tcp_mem.TcpMem | None = self.override
         self.page = tcp_mem.page_size()
-        self.unit = tcp_mem.read_unit(self.root, self.page)
+        self.units = mem_unit.candidates(self.root, self.page, arguments.mem_unit)
+        """What the unit of mem may be; the first is the one taken."""
+        self.ambiguous = False
+        """Whether it depends on the unit what the state is."""
         self.mem: int | None = None
         self.memory: int | None = None
         """Bytes of memory that network buffers can come from."""
         # Levels that are given are of a machine that meminfo may know nothing of.
         self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
+        self.steps = dict(NEXT_STEPS)
+        self.contexts: tuple[nagiosplugin.Context, ...] = ()
+        """What judges the metrics."""
+
+    @property
+    def unit(self) -> mem_unit.Unit:
+        return self.units[0]
 
     @property
     def pages(self) -> int | None:
@@ -126,8 +141,22 @@ class Memory(plugin.Host):
         self.mem = self.needed(lambda: sockstat.read(self.root).mem)
         if self.levels is None:
             self.levels = self.needed(lambda: tcp_mem.read(self.root))
-        yield from self.blinds()
         yield from self.enrichment()
+        yield from self.refused()
+        if self.mem is not None and len(self.units) > 1:
+            self.units = mem_unit.believable(self.units, self.mem, self.page, self.levels, self.pressure)
+            self.ambiguous = len(set(map(self.state, self.units))) > 1
+            if self.ambiguous:
+                self.unseen.append(mem_unit.unknown(self.units, self.mem, self.page, self.levels))
+        yield from self.blinds()
+        for metric in self.gauges():
+            # Perfdata go on, but nothing is judged by a number that may be another.
+            yield metric._replace(context="gauge") if self.ambiguous else metric
+        if self.levels is not None:
+            yield from plugin.fault("levels", tcp_mem.fault(self.levels))
+
+    def gauges(self) -> Iterator[nagiosplugin.Metric]:
+        """What depends on the unit of mem."""
         top = self.levels.max if self.levels and self.levels.max >= 0 else None
         if self.pages is not None:
             yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context="pages")
@@ -138,8 +167,30 @@ class Memory(plugin.Host):
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
         if self.memory_usage is not None:
             yield nagiosplugin.Metric("memory_usage", self.memory_usage, "%", min=0, context="memory_usage")
-        if self.levels is not None:
-            yield from plugin.fault("levels", tcp_mem.fault(self.levels))
+
+    def state(self, unit: mem_unit.Unit) -> int:
+        """The exit code if ``unit`` is that of mem."""
+        units, self.units = self.units, [unit]
+        judges = {context.name: context for context in self.contexts}
+        metrics = [*self.gauges(), nagiosplugin.Metric("under_pressure", int(self.pressure or 0), context="pressure")]
+        states = [judges[metric.context].evaluate(metric, self).state for metric in metrics if metric.context in judges]
+        self.units = units
+        return max(state.code for state in states if state)
+
+    def refused(self) -> Iterator[nagiosplugin.Metric]:
+        """What OpenVZ refuses."""
+        if not self.openvz:
+            return
+        from tcp_headroom.commands import openvz
+
+        found = openvz.findings(openvz.read(self), openvz.BUFFERS)
+        if found:
+            # An alarm of its own, beside which it is no matter what a container cannot see.
+            self.left_out += map(str, self.unseen)
+            self.unseen.clear()
+        self.steps.update(openvz.NEXT_STEPS)
+        for name, sentence in found.items():
+            yield from plugin.fault(name, (False, sentence))
 
     def enrichment(self) -> Generator[nagiosplugin.Metric, None, None]:
         """The pressure flag and the counters; each may be absent on some kernel or tree."""
@@ -237,7 +288,7 @@ class Pressure(plugin.Gauge):
 
 def figure(seen: Memory) -> str:
     """How much memory TCP holds, of how much."""
-    if seen.bytes is None:
+    if seen.bytes is None or seen.ambiguous:
         return ""
     held = wording.size(seen.bytes)
     if seen.levels is None or seen.usage is None:
@@ -249,7 +300,7 @@ def figure(seen: Memory) -> str:
 
 def rest(seen: Memory) -> Iterator[str]:
     """The margins to the two levels that matter."""
-    if seen.levels is None or seen.pages is None or seen.usage is None:
+    if seen.levels is None or seen.pages is None or seen.usage is None or seen.ambiguous:
         return
     places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
     yield ", ".join(
@@ -260,8 +311,10 @@ def rest(seen: Memory) -> Iterator[str]:
 
 def explanation(seen: Memory) -> Iterator[str]:
     """The further lines of ``-v``."""
-    if seen.pages is not None and seen.bytes is not None:
-        yield f"TCP holds {wording.count(seen.pages, 'page')}, {wording.size(seen.bytes)}"
+    for unit in seen.units if seen.mem is not None else ():
+        held = tcp_mem.pages(seen.mem or 0, unit.size, seen.page)
+        condition = f", if mem is in units of {unit.size} bytes" if len(seen.units) > 1 else ""
+        yield f"TCP holds {wording.count(held, 'page')}, {wording.size((seen.mem or 0) * unit.size)}{condition}"
     if seen.levels is not None:
         meanings = (
             ("min", seen.levels.min, "below it memory pressure ends"),
@@ -270,15 +323,26 @@ def explanation(seen: Memory) -> Iterator[str]:
                 seen.levels.pressure,
                 "above it TCP slows down: windows stop growing, queues are made smaller",
             ),
-            ("max", seen.levels.max, "above it memory is refused, data is dropped, orphans with unsent data are reset"),
+            (
+                "max",
+                seen.levels.max,
+                "above it memory is refused, data is dropped, and orphans that hold data are reset",
+            ),
         )
         for name, level, meaning in meanings:
-            place = "" if seen.pages is None else f"; TCP is {'above' if seen.pages > level else 'not above'} it"
+            place = (
+                ""
+                if seen.pages is None or seen.ambiguous
+                else f"; TCP is {'above' if seen.pages > level else 'not above'} it"
+            )
             yield f"{name}: {wording.count(level, 'page')}, {wording.size(max(0, level) * seen.page)}; {meaning}{place}"
         yield from tcp_mem.disorder(seen.levels)
+    units = "; or of ".join(f"{unit.size} bytes ({unit.why})" for unit in seen.units)
+    inexact = mem_unit.reserve(seen.root, seen.page)
     yield (
-        f"One page has {seen.page} bytes. The kernel counts mem in units of {seen.unit.size} bytes ({seen.unit.why}), for "
-        "the whole machine, containers included. The number is not exact: each CPU holds some MiB in reserve."
+        f"One page has {seen.page} bytes. The kernel counts mem in units of {units}, for the whole machine, containers "
+        "included."
+        + (f" Of it each CPU keeps up to {wording.size(inexact)} in reserve, which no socket holds." if inexact else "")
     )
     if seen.levels is not None and not seen.override:
         from tcp_headroom.limits import raising  # for -v alone
@@ -293,7 +357,7 @@ def explanation(seen: Memory) -> Iterator[str]:
     if seen.lookup_seconds:
         from tcp_headroom.sockets import owners
 
-        yield from owners.of_memory(seen.bytes, seen.lookup_seconds)
+        yield from owners.of_memory(None if seen.ambiguous else seen.bytes, inexact, seen.lookup_seconds)
     yield from seen.gaps()
 
 
@@ -304,7 +368,8 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
     return verdict.conclusion(
         seen.root,
         verdict.memory(seen.arguments),
-        pages=seen.pages,
+        # Of several possible units the verdict goes by the levels of the kernel.
+        pages=seen.pages if len(seen.units) == 1 else None,
         levels=seen.levels,
         under_pressure=seen.pressure,
         with_memory=seen.by_memory,
@@ -318,13 +383,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits with the state."""
     arguments = build_parser().parse_args(argv)
     seen = Memory(arguments)
-    plugin.run(
-        NAME,
-        arguments,
-        plugin.Wording(seen, figure, rest, explanation, NEXT_STEPS, conclusion),
-        seen,
+    seen.contexts = (
         Pages("pages", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         MemoryUsage("memory_usage", judged=seen.by_memory),
         Pressure("pressure", judged=arguments.warning is None),
+    )
+    plugin.run(
+        NAME,
+        arguments,
+        plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
+        seen,
+        *seen.contexts,
     )

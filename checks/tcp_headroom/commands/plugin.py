@@ -9,6 +9,7 @@ output), a traceback is for ``-vvv`` only.
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 
@@ -52,6 +53,11 @@ class Host(nagiosplugin.Resource):
         """Perfdata or lines that could not be read, and why."""
         self.counters: dict[str, int] = {}
         """TcpExt counters by perfdata label."""
+
+    @property
+    def openvz(self) -> bool:
+        """Whether this is a host of OpenVZ; elsewhere nothing more is imported for it."""
+        return os.path.lexists(os.path.join(self.root, "user_beancounters"))
 
     @property
     def lookup_seconds(self) -> float:
@@ -304,6 +310,29 @@ def _traceback() -> list[str]:
     return traceback.format_exc().replace("|", "?").splitlines()
 
 
+def _print(*lines: str) -> None:
+    try:
+        print(*lines, sep="\n")
+    except OSError:
+        # The exit code says it: UNKNOWN.
+        pass
+
+
+def _delivered() -> bool:
+    """Whether standard output took all that was printed; a result that nobody has seen is none.
+
+    What is left is thrown away, else the interpreter would complain at its end.
+    """
+    try:
+        sys.stdout.flush()
+        return True
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return False
+
+
 def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Callable[..., None]]:
     """Decorator of ``main``: whatever goes wrong is UNKNOWN in one clean line.
 
@@ -314,20 +343,27 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
     def decorate(main: Callable[[Sequence[str] | None], None]) -> Callable[..., None]:
         @functools.wraps(main)
         def wrapper(argv: Sequence[str] | None = None) -> None:
+            heard = sys.stdout is not None
+            if not heard:
+                # Else what is opened first would become standard output, and argparse would turn to standard error.
+                sys.stdout = open(os.devnull, "w")
             # A result must not be lost because the locale cannot print one character.
             reconfigure = getattr(sys.stdout, "reconfigure", None)
             if reconfigure:
                 reconfigure(errors="backslashreplace")
+            code: object = UNKNOWN
             try:
                 main(argv)
+            except SystemExit as end:
+                code = end.code
             except nagiosplugin.Timeout as error:
-                print(
+                _print(
                     f"{name} UNKNOWN - gave up after {error}. Next: allow more time with -t, or look at the load of "
                     "this host"
                 )
             except Exception as error:
-                print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback(), sep="\n")
-            sys.exit(UNKNOWN)
+                _print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback())
+            sys.exit(code if _delivered() and heard else UNKNOWN)  # type: ignore[arg-type]
 
         return wrapper
 

@@ -10,9 +10,9 @@ from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import kernel_defaults, memory_at_boot, tcp_mem
+from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot
 from tcp_headroom.limits.tcp_mem import TcpMem
-from tcp_headroom.proc import meminfo, sockstat
+from tcp_headroom.proc import meminfo, protocols, sockstat
 
 SHARE = 4
 """The maximum that is recommended is one of so many parts of the memory at most."""
@@ -43,7 +43,7 @@ def read(root: str, levels: TcpMem, page: int) -> Raise | None:
     if meminfo.foreign(root) or levels.max < 1:
         return None
     try:
-        used: int | None = tcp_mem.pages(sockstat.read(root).mem, tcp_mem.read_unit(root, page).size, page)
+        used: int | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, protocols.read(root))
     except Blind:
         used = None
     return of(levels, page, memory.buffers - memory_at_boot.movable(root, page, memory), memory.available, used)

@@ -1,12 +1,21 @@
 """``tcp_max_orphans`` and the arithmetic of the penalty.
 
-The kernel asks, whenever it closes a socket or a timer of an orphan runs out
-(``tcp_check_oom``, net/ipv4/tcp.c; ``tcp_out_of_resources``,
-net/ipv4/tcp_timer.c): is ``orphans << shift > tcp_max_orphans``? If so it resets
-that socket. The comparison is strict: as many orphans as the limit are tolerated.
-``shift`` is 0 for a socket being closed; an orphan gets 1 for an ICMP error or a
-lost route, and 1 more for having sent no data for twice the longest
-retransmission timeout. So trouble starts at a half or a quarter of the limit.
+The kernel asks when it closes a socket, and when the retransmission or the probe timer of an orphan ends
+(``tcp_check_oom``, net/ipv4/tcp.c; ``tcp_out_of_resources``, net/ipv4/tcp_timer.c), never at the keepalive timer
+of FIN_WAIT2: is ``orphans << shift > tcp_max_orphans``? If so it resets that socket. The comparison is
+strict: as many orphans as the limit are tolerated, and passing a margin resets nobody by itself.
+
+``shift`` is 0 for a socket that is closed. An orphan gets 1 for an ICMP error or a lost route that no valid ACK has
+cleared since (``sk_err_soft``), and 1 more for having sent no data for twice the longest retransmission timeout
+(``lsndtime``). That silence counts from the last segment with data, also before the close; a FIN or a window probe does not
+end it, a retransmission of data does. With the settings of the kernel it reaches
+
+* a connection idle for so long, then closed, whose peer does not acknowledge the FIN: the usual case, a keep-alive
+  connection closed towards a client that has vanished;
+* data written into a window that had been closed for so long, though the peer answers each probe.
+
+It does not reach a window that closes on waiting data: ``tcp_probe_timer`` gives such an orphan up before it
+asks, since 4.0 and unless ``tcp_orphan_retries`` keeps it alive.
 """
 
 from __future__ import annotations
@@ -18,6 +27,9 @@ from tcp_headroom.proc import reading, sysctl
 
 FACTORS = (1, 2, 4)
 """By how much the kernel multiplies the orphans before it compares: 1 << shift."""
+
+GIVES_UP_FIRST = (4, 0)
+"""The release since which ``tcp_probe_timer`` ends an orphan by time-out before it asks (between 3.13 and 4.0.5)."""
 
 
 class Margin(namedtuple("Margin", "factor limit left")):
@@ -53,13 +65,25 @@ def fault(limit: int) -> tuple[bool, str] | None:
     return (True, f"every orphan is reset: tcp_max_orphans is {limit}") if limit < 1 else None
 
 
-def margins(orphans: int, limit: int) -> list[Margin]:
+def margins(orphans: int, limit: int, factors: tuple[int, ...] = FACTORS) -> list[Margin]:
     """The margins at 1x, 2x and 4x, in that order.
 
-    ``orphans << shift > limit`` and ``orphans > limit >> shift`` say the same of
+    ``orphans << shift > limit`` and ``orphans > limit // (1 << shift)`` say the same of
     whole numbers.
     """
-    return [Margin(factor, limit >> shift, (limit >> shift) - orphans) for shift, factor in enumerate(FACTORS)]
+    return [Margin(factor, limit // factor, limit // factor - orphans) for factor in factors]
+
+
+def share(barrier: int) -> int | None:
+    """The limit that OpenVZ adds for one container, a quarter of its barrier of numtcpsock; None for no limit.
+
+    ``orphans << shift >= barrier >> 2`` is too many (``__ub_too_many_orphans``, kernel/bc/net.c of 2.6.32-042stab113), and
+    is asked before tcp_max_orphans, with which the orphans are compared unshifted there
+    (``ub_too_many_orphans``, include/bc/sock_orphan.h). The kernel counts in an int, which an unlimited
+    barrier is far beyond.
+    """
+    quarter = barrier >> 2
+    return quarter - 1 if quarter < 1 << 31 else None
 
 
 def enough(orphans: int) -> int:

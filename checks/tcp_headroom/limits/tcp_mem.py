@@ -1,13 +1,11 @@
-"""``tcp_mem``: the three levels of TCP memory, their order, and the unit of usage.
+"""``tcp_mem``: the three levels of TCP memory, and their order.
 
 Levels are in pages of PAGE_SIZE (``__sk_mem_raise_allocated``, net/core/sock.c):
 above pressure the kernel enters the pressure phase, which it leaves below min;
-above max it refuses memory and resets orphans that still hold unsent data. The
-values are not validated; any order is accepted.
-
-``mem`` in sockstat has the same unit, but for one range of kernels: 4.10 to 5.19
-count 4096-byte units (``SK_MEM_QUANTUM``), whatever the page size. Where pages
-have 64 KiB, ``mem / max`` is there 16 times too high.
+above max it refuses memory and resets orphans that hold data, unsent or not yet acknowledged,
+and more of it than ``SOCK_MIN_SNDBUF``, a few KiB (``tcp_out_of_memory``, include/net/tcp.h). The
+values are not validated; any order is accepted. The unit of usage is a question of its
+own, see ``mem_unit``.
 """
 
 from __future__ import annotations
@@ -24,8 +22,6 @@ NEAR_PERCENT = 90
 MUCH_PERCENT, TOO_MUCH_PERCENT = 50, 75
 """Of the memory of the machine: what TCP holds beyond is WARNING and CRITICAL in ``check_tcp_mem``, whatever is allowed."""
 
-PCPU_RSV = "sys/net/core/mem_pcpu_rsv"
-
 _SIGN = 1 << 63
 
 
@@ -41,15 +37,6 @@ class TcpMem(namedtuple("TcpMem", "min pressure max")):
     def in_order(self) -> bool:
         """Whether min <= pressure <= max, which the kernel takes for granted."""
         return self.min <= self.pressure <= self.max
-
-
-class Unit(namedtuple("Unit", "size why")):
-    """How many bytes one unit of sockstat's ``mem`` has."""
-
-    __slots__ = ()
-    size: int
-    why: str
-    """The ground for it, as a phrase for ``-v``."""
 
 
 def read(root: str, override: str | None = "--tcp-mem MIN,PRESSURE,MAX") -> TcpMem:
@@ -101,31 +88,6 @@ def disorder(levels: TcpMem) -> list[str]:
 def page_size() -> int:
     """PAGE_SIZE of the running kernel in bytes; a mounted tree is taken to share it."""
     return os.sysconf("SC_PAGE_SIZE")
-
-
-def read_unit(root: str, page: int) -> Unit:
-    """The unit of ``mem`` below ``root`` on a machine with pages of ``page`` bytes."""
-    if page == 4096:
-        return Unit(page, "the page size")
-    if os.path.lexists(os.path.join(root, PCPU_RSV)):
-        return Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")
-    from tcp_headroom.proc import osrelease
-
-    return unit(osrelease.read(root), page)
-
-
-def unit(release: tuple[int, ...] | None, page: int) -> Unit:
-    """The unit of ``mem`` by kernel release, as of ``osrelease``, and page size.
-
-    4096 from 4.10 to 5.19, else the page size. A release that cannot be read
-    counts as the latter, which on those kernels errs towards an alarm.
-    """
-    if not release:
-        return Unit(page, "the page size, as the kernel release is not known")
-    name = f"Linux {release[0]}.{release[1]}"
-    if (4, 10) <= release < (6, 0):
-        return Unit(4096, f"4096 bytes, as {name} counts it")
-    return Unit(page, f"the page size, as {name} counts it")
 
 
 def pages(mem: int, unit_size: int, page: int) -> int:

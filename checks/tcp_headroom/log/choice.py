@@ -13,7 +13,7 @@ from collections import namedtuple
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import proof
-from tcp_headroom.log.views import View, believed, union
+from tcp_headroom.log.views import AND, View, believed, union
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _fed(view: View, views: list[View], clock: Clock) -> View:
             spans = [(first, min(until, end)) for first, until in view.proof.spans if first <= end]
             said = ", ".join(wording.clean(word, 20) for word in sorted(words)[:3])
             lack = Blind(
-                f"{wording.path(view.source)} lacks kernel messages that {wording.path(other.source)} has, about {said}",
+                f"{view.shown} lacks kernel messages that {other.shown} has, about {said}",
                 remedy="check syslog",
             )
             return view._replace(proof=view.proof._replace(spans=spans, lacks=(lack, *view.proof.lacks)))
@@ -180,7 +180,7 @@ def _together(views: list[View], proven: proof.Proof) -> View:
         return views[0]
     events = believed(union(*(view.events for view in views)), proven.firm)
     shown = [view for view in views if view.proof.spans or any(event in events for event in view.events)] or views
-    notes = [f"{wording.path(view.source)}: {note}" for view in views for note in view.notes]
-    evidence = tuple(f"{wording.path(view.source)}: {text}" for view in views for text in view.proof.evidence)
-    source = " and ".join(view.source for view in shown)
+    notes = [f"{view.shown}: {note}" for view in views for note in view.notes]
+    evidence = tuple(f"{view.shown}: {text}" for view in views for text in view.proof.evidence)
+    source = AND.join(view.source for view in shown)
     return View(source, events, proven._replace(evidence=evidence), notes)

@@ -217,7 +217,9 @@ def view(path: str, clock: Clock, window: Window) -> View:
     until = clock.now
     boot = clock.boot
     if ring.capture_time is not None:
-        zero, until, boot = ring.capture_time - ring.last.usec / 1e6, ring.capture_time, "capture"
+        zero, until = ring.capture_time - ring.last.usec / 1e6, ring.capture_time
+        # One whose clock is this boot's has the records that the journal has.
+        boot = clock.boot if abs(zero - clock.of_uptime(0)) < 2 else "capture"
     events = list(_events(ring.records, zero, boot, window))
     behind, began = ring.first, zero
     for number, lines in enumerate(reversed(ring.earlier)):

@@ -139,7 +139,7 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
             if said.host != line.host:
                 continue
         known = None if said.message is None else classify(said.message)
-        if said.message is None and not said.other:
+        if (said.message is None and not said.other) or _behind_a_prefix(said):
             _doubt(raw, line, block, end, written, zero, wanted, scan)
         if not known:
             continue
@@ -164,6 +164,12 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
     if scan.suppressed:
         scan.talkers |= {name for text, name in messages.TALKERS.items() if text in data}
     return made
+
+
+def _behind_a_prefix(line: Line) -> bool:
+    """Whether the kernel's line has something in brackets before a text of the family, which no known kernel writes."""
+    prefix = re.match(r"(?:[\[(<][^\])>]{0,60}[\])>]:? *)+", line.message or "")
+    return bool(prefix) and classify((line.message or "")[prefix.end() if prefix else 0 :]) is not None
 
 
 def _dated(
@@ -220,8 +226,9 @@ def _doubt(
         return
     before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]
     shape = wording.clean(re.sub("[0-9]", "9", before), 60)
-    reason = f"in a form that is not known: {shape}" if shape.strip() else "without a time and without a sender"
-    _add(scan, f"a text about socket memory stands there {reason}")
+    reasons = ["without a time"] if line.when is None else []
+    reasons += [f"in a form that is not known: {shape}"] if shape.strip() else []
+    _add(scan, f"a text about socket memory stands there {', '.join(reasons)}")
 
 
 def _add(scan: Scan, doubt: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from tcp_headroom import wording
 from tcp_headroom.log import messages
 from tcp_headroom.log.proof import Proof, inside
 from tcp_headroom.log.proof import Window as Window
@@ -47,12 +48,16 @@ class Event(namedtuple("Event", "when cause count key container", defaults=[""])
         return str(self.key).startswith(KERNEL_STAMP)
 
 
+AND = " and "
+"""Between the names of sources that were read together."""
+
+
 class View(namedtuple("View", "source events proof notes records sighted kernel", defaults=[(), None, False, None])):
     """What one source saw."""
 
     __slots__ = ()
     source: str
-    """Its name for the status line."""
+    """Its name, or those of several."""
     events: list[Event]
     proof: Proof
     notes: list[str]
@@ -63,6 +68,11 @@ class View(namedtuple("View", "source events proof notes records sighted kernel"
     """Whether a kernel record was met that shows that a hit would."""
     kernel: float | None
     """The time of its newest kernel record, where that tells whether it is still fed."""
+
+    @property
+    def shown(self) -> str:
+        """The name as it is printed."""
+        return AND.join(map(wording.path, self.source.split(AND)))
 
 
 def classify(message: str) -> tuple[str, int] | None:

@@ -41,16 +41,17 @@ class Peak(namedtuple("Peak", "orphans when usual", defaults=[0])):
     """Of several days: so many were reached on at least two of them."""
 
 
-def note(path: str, tree: str, orphans: int, count: int, now: float) -> None:
+def note(path: str, tree: str, orphans: int, count: int, now: float, patience: float = PATIENCE) -> None:
     """Remember ``orphans`` if it is the most of this day so far, and forget days before the last ``count``.
 
-    Raises ``Blind`` or ``OSError`` if the state cannot be read or written.
+    Waits at most ``patience`` seconds for another run. Raises ``Blind`` or ``OSError`` if the state cannot be read or
+    written.
     """
     day = _day(now)
     known = _peaks(_peek(path), tree).get(day)
     if known and known.orphans >= orphans:
         return
-    for held in state.opened(path, PATIENCE, FILE):
+    for held in state.opened(path, patience, FILE):
         if not held.values:
             held.values.update(_earlier(path))
         held.values.pop("damaged", None)

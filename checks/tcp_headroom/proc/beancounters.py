@@ -1,16 +1,16 @@
 """``/proc/user_beancounters``: what OpenVZ grants the TCP sockets of a container.
 
 ``Version: 2.5``, a header ``uid resource held maxheld barrier limit failcnt``, then
-rows; the first of a container begins with its id and a colon, names may be
-``dummy`` (OpenVZ 2.6.18, kernel/ub/ub_proc.c). A container sees itself, the node
-sees all. ``failcnt`` counts what was refused since the container started; a
-container's orphans are reset from a quarter of the barrier of numtcpsock on,
-before tcp_max_orphans is asked (``ub_too_many_orphans``). Elsewhere there is no
-such file, and nothing here costs anything.
+rows; the first of a container begins with its id and a colon, names may be ``dummy``
+(``ub_show_res``, kernel/bc/proc.c of 2.6.32-042stab113; kernel/ub/ub_proc.c of 2.6.18). A
+container sees itself, the node sees all (``ub_accessible``); to open it takes the rights of root
+there (``ub_open``). ``failcnt`` counts what was refused since the container started.
+Elsewhere there is no such file, and nothing here costs anything.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import namedtuple
 
@@ -21,6 +21,9 @@ FILE = "user_beancounters"
 SOCKETS = "numtcpsock"
 WANTED = (SOCKETS, "tcpsndbuf", "tcprcvbuf")
 """Sockets, and bytes of send and of receive buffers."""
+
+OWN, NOBODY, MACHINE = "own", "nobody", "machine"
+"""Whose orphans sockstat shows; see ``orphans_of``."""
 
 MOST = 600
 """Rows taken, three for each container; a file with more is that of a node, where no one container is meant."""
@@ -45,6 +48,34 @@ class Row(namedtuple("Row", "uid resource held barrier limit failcnt")):
     def key(self) -> str:
         """What tells this row from others of the host."""
         return f"{self.uid} {self.resource}"
+
+
+def present(root: str) -> bool:
+    """Whether this is a host of OpenVZ, node or container; anyone may see that."""
+    return os.path.lexists(os.path.join(root, FILE))
+
+
+def orphans_of(root: str) -> str:
+    """Whose orphans sockstat shows below ``root``, a host of OpenVZ.
+
+    2.6.32: those of the container that reads, or of the node without its containers, ``OWN``
+    (``sockstat_seq_show``, net/ipv4/proc.c: ``get_exec_ub_top()->ub_orphan_count``). 2.6.18: those of
+    sockets that no container pays for, so nobody's, ``NOBODY`` (``tcp_orphan_count``; ``ub_inc_orphan_count``,
+    include/ub/ub_orphan.h, counts the others elsewhere). Later kernels: ``MACHINE``. A container may be told
+    another version, but keeps the end of the name, as in 3.10.0-042stab120.19.
+    """
+    from tcp_headroom.proc import osrelease
+
+    name = osrelease.name(root)
+    version = (osrelease.version(name) or ())[:3]
+    if "042stab" in name or version == (2, 6, 32):
+        return OWN
+    return NOBODY if "028stab" in name or version == (2, 6, 18) else MACHINE
+
+
+def hidden() -> Blind:
+    """Why orphans cannot be seen where ``orphans_of`` is ``NOBODY``."""
+    return Blind("OpenVZ 2.6.18 shows no orphans in net/sockstat", remedy=f"as root, watch {SOCKETS} in /proc/{FILE}")
 
 
 def read(root: str) -> list[Row] | None:

@@ -10,12 +10,17 @@ from tcp_headroom.proc import reading
 FILE = "sys/kernel/osrelease"
 
 
+def name(root: str) -> str:
+    """What the file below ``root`` says; empty if it cannot be read."""
+    try:
+        return reading.read(root, FILE)
+    except Blind:
+        return ""
+
+
 def read(root: str) -> tuple[int, ...] | None:
     """``version`` of the file below ``root``; None if it cannot be read."""
-    try:
-        return version(reading.read(root, FILE))
-    except Blind:
-        return None
+    return version(name(root))
 
 
 def version(release: str) -> tuple[int, ...] | None:

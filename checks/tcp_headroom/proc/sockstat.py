@@ -3,7 +3,8 @@
 The ``TCP:`` line has the keys ``inuse orphan tw alloc mem`` in every kernel from
 2.6.11 to 6.19 (net/ipv4/proc.c, ``sockstat_seq_show``). ``orphan`` and ``mem``
 count the whole machine, IPv4 and IPv6 and every network namespace, also when
-read inside a container.
+read inside a container. OpenVZ differs, see ``beancounters``; 2.6.18 of it prints nothing
+at all inside a container (``sockstat_seq_show``: ``if (!ve_is_super(get_exec_env())) return 0``).
 """
 
 from __future__ import annotations
@@ -48,4 +49,6 @@ def parse(text: str) -> Sockstat:
                 )
             except (KeyError, ValueError):
                 raise Blind(f"the TCP line of {FILE} has no readable orphan and mem") from None
+    if not text:
+        raise Blind(f"{FILE} is empty, by design in a container of OpenVZ 2.6.18", remedy="run the check on the node")
     raise Blind(f"{FILE} has no TCP line")

@@ -19,6 +19,7 @@ from tcp_headroom.proc import reading
 MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
 MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
+ORPHAN_RETRIES = "sys/net/ipv4/tcp_orphan_retries"
 LOCAL_PORTS = "sys/net/ipv4/ip_local_port_range"
 
 
@@ -43,6 +44,9 @@ def read(root: str, name: str, override: str | None) -> str:
     try:
         return reading.read(root, name)
     except reading.Missing:
+        # Of a /proc tree that shows nothing but processes there is still the reader's own.
+        if not any(os.path.lexists(os.path.join(root, entry)) for entry in ("sys", "net", "self")):
+            raise Blind(f"{wording.path(root)} is not a /proc tree") from None
         tree = wording.path(os.path.join(root, "sys"))
         raise Hidden(
             f"{os.path.basename(name)} cannot be seen: {tree} is hidden or not complete, or this is a container",
@@ -62,9 +66,20 @@ def rto_max_ms(root: str) -> int:
         return 120_000
 
 
-def rto_max_seconds(root: str) -> int:
-    """The same in whole seconds."""
-    return rto_max_ms(root) // 1000
+def silence_ms(root: str) -> int:
+    """How long an orphan may send no data before the kernel counts it twice, in milliseconds.
+
+    Twice the longest timeout (``tcp_out_of_resources``, net/ipv4/tcp_timer.c): 240 s where nobody has set it.
+    """
+    return 2 * rto_max_ms(root)
+
+
+def orphan_retries(root: str) -> int:
+    """How often an orphan tries when its timeout is at its longest, ``tcp_orphan_retries``; 0, the default, if unknown."""
+    try:
+        return reading.integer(reading.read(root, ORPHAN_RETRIES).strip())
+    except (Blind, ValueError):
+        return 0
 
 
 def ephemeral_ports(root: str) -> range:

@@ -21,12 +21,12 @@ from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.proc import reading, sysctl
+from tcp_headroom.proc import osrelease, reading, sysctl
 from tcp_headroom.sockets import sock_diag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
     Key = TypeVar("Key", bytes, str, "Service")
@@ -47,7 +47,7 @@ INODES = 50_000
 """Sockets remembered in order to look for their processes."""
 
 DESCRIPTORS = 1000
-"""Looked at in one process; of more, evenly spread ones stand for all."""
+"""Looked at in one process; of more, as many at random stand for all."""
 
 ORPHANED = {
     sock_diag.FIN_WAIT1: "FIN_WAIT1",
@@ -130,12 +130,9 @@ def of_orphans(total: int | None, patience: float) -> Iterator[str]:
     low, high = _ephemeral()
     listening: set[bytes] = set()
     counts: dict[tuple[bytes, bool, int, bytes], int] = {}
-    # A lower bound of the penalised ones: ICMP errors and lost routes (sk_err_soft) are not shown. Only the timer that
-    # probes a closed window (tcp_probe_timer, net/ipv4/tcp_timer.c) finds a socket silent; the other has just sent.
-    idle = 2 * sysctl.rto_max_ms(PROC)
     penalised = 0
     # In the loops over sockets, names that are looked up once show in the time.
-    listen, probing, silence = sock_diag.LISTEN, sock_diag.PROBING, sock_diag.silence
+    listen, silent = sock_diag.LISTEN, _silence_rule()
     for ipv4, sockets in listing.sockets((*ORPHANED, sock_diag.LISTEN), sock_diag.INFO):
         crowded = len(counts) > NETWORKS
         for state, timer, here, there, address, inode, info in sockets:
@@ -146,21 +143,47 @@ def of_orphans(total: int | None, patience: float) -> Iterator[str]:
                 network = b"" if crowded else address[:3] if ipv4 else _network(address)
                 key = (here if local else there, local, state, network)
                 counts[key] = counts.get(key, 0) + 1
-                if timer == probing and silence(info) > idle:
+                if silent(state, timer, info):
                     penalised += 1
     yield from _orphans_by_port(counts)
     seen = sum(counts.values())
     if penalised:
         verb = "is" if penalised == 1 else "are"
         yield (
-            f"at least {penalised} of them {verb} penalised now: the peer takes no data, and no data was sent for "
-            f"{idle / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
+            f"at least {penalised} of them {verb} penalised now: no data was sent for more than "
+            f"{sysctl.silence_ms(PROC) / 1000:g} s; ICMP errors and lost routes cannot be seen from here"
         )
     for trouble in listing.troubles:
         yield f"not shown, owners{' of further orphans' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
         more = f"{total - seen} more" if seen else wording.count(total, "orphan")
         yield f"{more}: in {ELSEWHERE}, or short-lived"
+
+
+def _silence_rule() -> Callable[[int, int, bytes], bool]:
+    """Whether the kernel would penalise an orphan for silence, by its state, timer and ``INFO``.
+
+    It is asked by ``tcp_write_timeout`` and ``tcp_probe_timer`` (net/ipv4/tcp_timer.c) alone, never by the keepalive
+    timer of FIN_WAIT2. Since 4.0 the second gives an orphan up before it asks, once the wait between probes has grown to
+    the longest timeout and as many probes as ``tcp_orphan_retries`` were sent. What has an ICMP error or lost its
+    route (``sk_err_soft``) is not shown, so what the rule finds is a lower bound.
+    """
+    longest, allowed = sysctl.rto_max_ms(PROC), sysctl.silence_ms(PROC)
+    retries = sysctl.orphan_retries(PROC)
+    gives_up = (osrelease.read(PROC) or (4, 0)) >= (4, 0)
+    retransmitting, probing, fin_wait2 = sock_diag.RETRANSMITTING, sock_diag.PROBING, sock_diag.FIN_WAIT2
+    timing = sock_diag.timing
+
+    def silent(state: int, timer: int, info: bytes) -> bool:
+        if timer not in (retransmitting, probing) or state == fin_wait2:
+            return False
+        backoff, timeout, milliseconds = timing(info)
+        if milliseconds <= allowed:
+            return False
+        alive = (timeout << backoff) < 1000 * longest
+        return timer == retransmitting or alive or backoff < retries or not gives_up
+
+    return silent
 
 
 def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Iterator[str]:
@@ -185,8 +208,11 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def of_memory(total: int | None, patience: float) -> Iterator[str]:
-    """Lines that say who holds TCP memory, within ``patience`` seconds; ``total`` is what the machine has, in bytes."""
+def of_memory(total: int | None, kept: int, patience: float) -> Iterator[str]:
+    """Lines that say who holds TCP memory, within ``patience`` seconds.
+
+    ``total`` is what the machine has, ``kept`` what of it the kernel may keep in reserve for each CPU, in bytes.
+    """
     listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
     listening: set[bytes] = set()
@@ -243,8 +269,16 @@ def of_memory(total: int | None, patience: float) -> Iterator[str]:
     for trouble in listing.troubles:
         yield f"not shown, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
-        more = f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}"
-        yield f"{more}: in {ELSEWHERE}, in MPTCP (ss -M), in the kernel's reserve for each CPU, or short-lived"
+        yield f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}: {_rest(total - seen, kept)}"
+
+
+def _rest(held: int, kept: int) -> str:
+    """Where memory may be that no socket in the list holds, the likeliest place first."""
+    places = [f"in {ELSEWHERE}", "in MPTCP (ss -M)"]
+    if kept:
+        reserve = f"in the kernel's reserve, up to {wording.size(kept)} for each CPU"
+        places.insert(0 if held <= kept * (os.cpu_count() or 1) else 2, reserve)
+    return ", ".join(places) + ", or short-lived"
 
 
 def _find_processes(wanted: dict[int, tuple[Holding, int]], deadline: float) -> str:
@@ -307,11 +341,11 @@ def _look_into(folder: int, pid: str, wanted: dict[int, tuple[Holding, int]]) ->
             holding, held = wanted.pop(int(inode), (None, 0))
             if holding:
                 name = name or ("about " if step > 1 else "") + _name(pid)
-                holding.add(name, held * step)
+                holding.add(name, round(held * step))
     return step > 1
 
 
-def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:
+def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], float]:
     """The descriptors to look at, and for how many each stands.
 
     To list thousands takes the kernel longer than to read the links that are needed.
@@ -324,9 +358,11 @@ def _descriptors(folder: int, pid: str) -> tuple[Iterable[str], int]:
         except (Blind, ValueError):
             size = 0
         if size > DESCRIPTORS:
-            # Odd, as a proxy's descriptors come in pairs.
-            step = -(-size // DESCRIPTORS) | 1
-            return map(str, range(0, size, step)), step
+            import random  # for processes like this alone
+
+            # A program hands out descriptors in patterns: a pair for each connection, one listener in eight. Seeded, so
+            # that two runs that see the same say the same.
+            return map(str, random.Random(int(pid)).sample(range(size), DESCRIPTORS)), size / DESCRIPTORS
     return os.listdir(folder), 1
 
 

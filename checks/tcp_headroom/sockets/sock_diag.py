@@ -39,8 +39,9 @@ ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT = range(1, 7)
 CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = range(8, 12)
 """States, as in include/net/tcp_states.h; those that ``/proc/net/tcp`` prints."""
 
-PROBING = 4
-"""``idiag_timer`` of a socket that probes a zero window (``inet_sk_diag_fill``, net/ipv4/inet_diag.c)."""
+RETRANSMITTING, PROBING = 1, 4
+"""``idiag_timer`` of a socket that waits for an ACK, or for its zero window to open (``inet_sk_diag_fill``,
+net/ipv4/inet_diag.c)."""
 
 _TIMEWAIT = 3
 """``idiag_timer`` of a mini-socket (``inet_twsk_diag_fill``), which shows TIME_WAIT or FIN_WAIT2 as its state."""
@@ -48,7 +49,7 @@ _TIMEWAIT = 3
 MEMORY = 7
 """The attribute ``INET_DIAG_SKMEMINFO`` (linux/inet_diag.h); see ``charged``."""
 INFO = 2
-"""The attribute ``INET_DIAG_INFO``, a ``struct tcp_info``; see ``silence``."""
+"""The attribute ``INET_DIAG_INFO``, a ``struct tcp_info``; see ``timing``."""
 
 # linux/netlink.h, linux/sock_diag.h
 _NETLINK_SOCK_DIAG = 4
@@ -77,9 +78,9 @@ _DATAGRAM = 64 << 10
 
 # linux/sock_diag.h: RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, FWD_ALLOC, WMEM_QUEUED of int each.
 _SKMEMINFO = struct.Struct("=i12xii")
-# linux/tcp.h: eight bytes of flags and nine __u32 before tcpi_last_data_sent.
-_LAST_DATA_SENT = struct.Struct("=44xI")
-_NEEDED = {MEMORY: _SKMEMINFO.size, INFO: _LAST_DATA_SENT.size}
+# linux/tcp.h: tcpi_backoff is the fifth of eight bytes, tcpi_rto the first and tcpi_last_data_sent the tenth __u32.
+_TIMING = struct.Struct("=4xB3xI32xI")
+_NEEDED = {MEMORY: _SKMEMINFO.size, INFO: _TIMING.size}
 """How much of an attribute is handed on; one that has less, in an old kernel, is as good as none."""
 
 
@@ -101,14 +102,15 @@ def charged(memory: bytes) -> tuple[int, int, int]:
     return _SKMEMINFO.unpack(memory)
 
 
-def silence(info: bytes) -> int:
-    """Milliseconds since a socket last sent data, from its attribute ``INFO``; 0 if that is empty.
+def timing(info: bytes) -> tuple[int, int, int]:
+    """Of a socket's attribute ``INFO``: how often its timer was doubled, what it was then, and how long it is silent.
 
-    ``tcpi_last_data_sent``, the time since ``lsndtime``, which ``tcp_get_info``
-    (net/ipv4/tcp.c) fills in every state but LISTEN; window probes do not count.
+    ``tcpi_backoff``; ``tcpi_rto`` in microseconds, which a probe doubles for each backoff and a retransmission has
+    doubled already; ``tcpi_last_data_sent`` in milliseconds, the time since ``lsndtime``. ``tcp_get_info``
+    (net/ipv4/tcp.c) fills them in every state but LISTEN. Only a segment with data ends the silence: a FIN
+    does not, and a window probe does not. All 0 if ``info`` is empty.
     """
-    milliseconds: int = _LAST_DATA_SENT.unpack(info)[0] if info else 0
-    return milliseconds
+    return _TIMING.unpack(info) if info else (0, 0, 0)
 
 
 def dump(

@@ -9,18 +9,16 @@ the memory of ``check_tcp_kernel_log`` is only looked at.
 
 from __future__ import annotations
 
-import math
-
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
+from tcp_headroom.limits import mem_unit, raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.log import messages, proof, views
-from tcp_headroom.memory import abort_growth, failcnt, log_history, state
+from tcp_headroom.memory import abort_growth, log_history, state
 from tcp_headroom.proc import beancounters, clock, meminfo, netstat, protocols, sockstat
-from tcp_headroom.verdict import judgement
-from tcp_headroom.verdict.evidence import LOOKBACK, SECONDS, Counter, Evidence, Grant, Log, Past
+from tcp_headroom.verdict import grants, judgement
+from tcp_headroom.verdict.evidence import LOOKBACK, SECONDS, Counter, Evidence, Log, Past
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,16 +113,17 @@ def gather(
     reader = _Reader(stop)
     now = clock.read(root)
     usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
-    page = tcp_mem.page_size()
+    borders = reader(lambda: tcp_mem.read(root)) if levels is None else levels
+    pressed = reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure
+    whose = beancounters.orphans_of(root) if beancounters.present(root) else beancounters.MACHINE
     found = Evidence(
-        orphans=_of(usage, lambda read: read.orphans) if orphans is None else orphans,
+        orphans=_of(usage, lambda read: _orphans(read, whose)) if orphans is None else orphans,
         limit=reader(lambda: tcp_max_orphans.read(root)) if limit is None else limit,
-        pages=_of(usage, lambda read: tcp_mem.pages(read.mem, tcp_mem.read_unit(root, page).size, page))
-        if pages is None
-        else pages,
-        levels=reader(lambda: tcp_mem.read(root)) if levels is None else levels,
-        under_pressure=reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure,
-        grants=reader(lambda: _grants(root, state_dir, now)),
+        pages=_of(usage, lambda read: _pages(root, read.mem, borders, pressed)) if pages is None else pages,
+        levels=borders,
+        under_pressure=pressed,
+        grants=reader(lambda: grants.read(root, state_dir, now)),
+        own=whose == beancounters.OWN,
         log=Log(),
         counter=Counter(),
     )
@@ -148,7 +147,21 @@ def _beside_memory(root: str, found: Evidence) -> Evidence:
 
 def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
     assert usage is not None
-    return usage if isinstance(usage, Blind) else part(usage)
+    try:
+        return usage if isinstance(usage, Blind) else part(usage)
+    except Blind as reason:
+        return reason
+
+
+def _orphans(usage: sockstat.Sockstat, whose: str) -> int:
+    if whose == beancounters.NOBODY:
+        raise beancounters.hidden()
+    return usage.orphans
+
+
+def _pages(root: str, mem: int, levels: TcpMem | Blind, pressure: bool | Blind) -> int:
+    known = None if isinstance(levels, Blind) else levels
+    return mem_unit.held(root, mem, tcp_mem.page_size(), known, None if isinstance(pressure, Blind) else pressure)
 
 
 def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tuple[Log, Counter]:
@@ -193,7 +206,7 @@ def log_of(view: View | None, window: Window, why: str) -> Log:
         if view.proof.doubts:
             gap = view.proof.doubts[0]
         elif round(share, 1) < 100 and not proof.complete(view.proof, window):
-            gap = f"{wording.path(view.source)} shows {wording.percent(share)} of that time"
+            gap = f"{view.shown} shows {wording.percent(share)} of that time"
     return Log(
         counts[messages.ORPHANS],
         counts[messages.MEMORY],
@@ -221,39 +234,10 @@ def counter_of(
         watch = abort_growth.Watch(start, sample, [abort_growth.Span(0.0, sample.time, sample.value)])
     spans = abort_growth.within(watch, start) if watch else []
     grown = sum(span.count for span in spans)
-    minutes = _minutes(sample.time - spans[0].start) if spans else 0
+    minutes = grants.minutes(sample.time - spans[0].start) if spans else 0
     if watch and watch.since <= start:
         return Counter(sample.value, grown, minutes)
     gap = f"it is not known when TCPAbortOnMemory rose to {sample.value}"
     if watch and watch.since < sample.time:
-        gap += f" before the last {_minutes(sample.time - watch.since)} min"
+        gap += f" before the last {grants.minutes(sample.time - watch.since)} min"
     return Counter(sample.value, grown, minutes, f"{gap}: {loss}" if loss else gap)
-
-
-def _minutes(seconds: float) -> int:
-    return max(1, math.ceil(seconds / 60))
-
-
-def _grants(root: str, state_dir: str | None, now: Clock) -> list[Grant] | None:
-    rows = beancounters.read(root)
-    if rows is None:
-        return None
-    start = now.boottime - SECONDS
-    try:
-        watches = failcnt.watched(rows, state_dir, root, now, start)
-    except (Blind, OSError):
-        # The reason is that of the counter, too, which names it.
-        watches = failcnt.watched(rows, None, root, now, start)
-    grants = []
-    for row in rows:
-        watch = watches[row.key]
-        spans = abort_growth.within(watch, start)
-        minutes = _minutes(now.boottime - spans[0].start) if spans else 0
-        grown = sum(span.count for span in spans)
-        grants.append(
-            Grant(
-                row.uid, row.resource, row.held, row.barrier, row.failcnt, grown, minutes,
-                watch.since <= start or not row.failcnt,
-            )
-        )  # fmt: skip
-    return grants

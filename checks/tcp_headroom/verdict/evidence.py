@@ -75,8 +75,8 @@ class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm memory raising",
-        defaults=[None, LOOKBACK, False, None, None],
+        "orphans limit pages levels under_pressure log counter grants window alarm own memory raising",
+        defaults=[None, LOOKBACK, False, False, None, None],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -96,6 +96,8 @@ class Evidence(
     """Length of the window as it was asked for, ``1h``."""
     alarm: bool
     """Whether the check that asks is WARNING or CRITICAL."""
+    own: bool
+    """Whether the orphans are those of one container of OpenVZ, which tcp_max_orphans is compared with unshifted."""
     memory: int | None
     """Pages of memory that network buffers can come from; None where that is not known, or not to be judged."""
     raising: Raise | None

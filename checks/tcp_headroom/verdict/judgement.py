@@ -10,9 +10,14 @@ between CRITICAL and WARNING of ``check_tcp_orphans``. Between a quarter and the
 a socket needs both penalties to be reset (``tcp_out_of_resources``,
 net/ipv4/tcp_timer.c): an ICMP error or a lost route that no valid ACK has cleared
 since (``sk_err_soft``), and no data sent for twice the longest retransmission timeout.
-Whoever answers has cleared the first. Above the half one penalty is enough, and a
-peer that is slow but alive has it: it acknowledges every probe of its closed window
-and loses its data all the same. So the one waits for the morning, the other does not.
+Whoever answers has cleared the first. Above the half one penalty is enough, and silence
+can be that of a peer that is alive: what is written into a window that has been closed for so
+long is reset at its first probe, though the peer acknowledges every one. So the one waits
+for the morning, the other does not.
+
+On OpenVZ of 2.6.32 the orphans are one container's, which this limit is compared with
+unshifted: nobody is affected before all of it is used. The penalties fall on the share that
+numtcpsock leaves for orphans.
 """
 
 from __future__ import annotations
@@ -24,10 +29,11 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.proc import beancounters
 from tcp_headroom.proc.sysctl import Hidden
+from tcp_headroom.verdict import grants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tcp_headroom.verdict.evidence import Evidence, Grant
+    from tcp_headroom.verdict.evidence import Evidence
 
 CONFIGURATION = "wrong setting"
 BOTH = "over 50 % of the orphan limit, and short of TCP memory"
@@ -36,12 +42,13 @@ MEMORY = "short of TCP memory"
 CONTAINER = "limit of the container reached"
 HIDDEN = "limits not visible from here"
 CANNOT_SAY = "not known"
+NEAR = "over 50 %: nobody affected yet"
 SPIKE = "spike, now over"
 PENALISED = "over 25 %: only dead peers affected"
 NO_SHORTAGE = "no shortage now, earlier not known"
 NOTHING = "nothing wrong"
 CASES = (
-    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
+    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, NEAR, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
 )  # fmt: skip
 
 ROOM = 600
@@ -131,12 +138,12 @@ def _shortage(found: Evidence) -> Verdict | None:
     factor, starved = _passed(found), _starved(found)
     parts, steps = [], []
     if factor == 1:
-        parts.append(f"{_orphans(found)}: every closed socket is reset")
+        parts.append(f"{_orphans(found)}: every socket that is closed is reset")
         steps.append(f"if memory allows, raise net.ipv4.tcp_max_orphans; then {_FIND_CLOSER}")
     elif factor == 2:
         parts.append(
-            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty is reset, so slow peers that still "
-            f"answer lose data, too; with {_left(found)} more orphans every closed socket is reset"
+            f"{_orphans(found)}, over the 50 % line: an orphan with one penalty (ICMP error, lost route, long silence) is "
+            f"reset, even if its peer still answers; with {_left(found)} more orphans every closed socket is reset"
         )
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
@@ -148,22 +155,23 @@ def _shortage(found: Evidence) -> Verdict | None:
         parts.append(_orphans(found))
     case = BOTH if len(steps) > 1 else MEMORY if starved else ORPHAN_LIMIT
     text = "; ".join(parts)
-    for more in (_resets(found), _grants_text(found), _unread(found)):
+    for more in (_resets(found), grants.shortage(found, bool(_resets(found))), _unread(found)):
         if more and len(text) + len(more) < ROOM:
             text += f"; {more}"
     return Verdict(case, text, f"{'; for the memory, '.join(steps)}; {_VALUES}")
 
 
 def _container(found: Evidence) -> Verdict | None:
-    text = _grants_text(found)
+    text = grants.shortage(found, bool(_resets(found)))
     if not text:
         return None
-    rest = "".join(f"; {more}" for more in (_refused_once(found), _resets(found)) if more)
+    rest = "".join(f"; {more}" for more in (grants.refused_once(found), _resets(found)) if more)
     return Verdict(
         CONTAINER,
         text + rest,
-        "do not change tcp_max_orphans or tcp_mem, they do not help here; on the node, raise the barrier and limit named "
-        "(vzctl set CTID --tcpsndbuf BARRIER:LIMIT --save; --tcprcvbuf and --numtcpsock work alike)",
+        "find who holds the sockets (ss -tanp) and the buffers (ss -tm); do not change tcp_max_orphans or tcp_mem, they do not "
+        "help here; if the service needs so many, raise the barrier and limit named, on the node (vzctl set CTID --tcpsndbuf "
+        "BARRIER:LIMIT --save; --tcprcvbuf and --numtcpsock work alike)",
     )
 
 
@@ -190,6 +198,12 @@ def _unseen(found: Evidence) -> Verdict | None:
 
 def _past(found: Evidence) -> Verdict | None:
     resets, factor = _resets(found), _passed(found)
+    if _near(found):
+        return Verdict(
+            NEAR,
+            f"{_orphans(found)}, of this container alone: nobody is reset before 100 %, then every socket that is closed",
+            f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans ({_VALUES})",
+        )
     if factor == 4 and not found.log.memory:
         text = f"{_orphans(found)}: only orphans with both penalties are reset; no peer that still answers loses data"
         if resets:
@@ -228,8 +242,8 @@ def _healthy(found: Evidence) -> Verdict:
     if isinstance(found.grants, Blind) and str(found.grants) != found.log.gap:
         own.append(f"the limits of this container are not known: {_quoted(found.grants, 100)}")
         steps.append(f"run this as a user who can read {beancounters.FILE}")
-    elif _refused_once(found):
-        own.append(_refused_once(found))
+    elif grants.refused_once(found):
+        own.append(grants.refused_once(found))
         steps.append("run this again with -v: the second run sees whether failcnt rises")
     if found.alarm:
         steps.append("check -w and -c: they are stricter than the kernel, and only they raise this alarm")
@@ -254,8 +268,16 @@ def _passed(found: Evidence) -> int:
     """The worst margin the orphans have passed, 1, 2 or 4; 0 for none, and where it cannot be said."""
     if isinstance(found.orphans, Blind) or isinstance(found.limit, Blind) or found.limit < 1:
         return 0
-    margins = tcp_max_orphans.margins(found.orphans, found.limit)
+    factors = tcp_max_orphans.FACTORS[: 1 if found.own else None]
+    margins = tcp_max_orphans.margins(found.orphans, found.limit, factors)
     return next((margin.factor for margin in margins if margin.left < 0), 0)
+
+
+def _near(found: Evidence) -> bool:
+    """Whether more than half of a limit is used that knows no penalties."""
+    if isinstance(found.orphans, Blind) or isinstance(found.limit, Blind):
+        return False
+    return bool(found.own and 2 * found.orphans > found.limit)
 
 
 def _left(found: Evidence) -> int:
@@ -269,7 +291,7 @@ def _starved(found: Evidence) -> str:
     levels, pages = found.levels, found.pages
     if not isinstance(levels, Blind) and not isinstance(pages, Blind) and levels.max >= 1:
         if pages > levels.max:
-            return "memory is refused, data is dropped, and orphans with unsent data are reset"
+            return "memory is refused, data is dropped, and orphans that hold data are reset"
         said = []
         if pages > levels.pressure:
             said.append(
@@ -328,46 +350,6 @@ def _ever(found: Evidence) -> str:
     """The counter where nobody knows since when: in a container often all there is."""
     value = found.counter.value
     return f"; {wording.count(value, 'orphan')} of this network namespace reset since it began" if value else ""
-
-
-def _grants_text(found: Evidence) -> str:
-    """What OpenVZ refuses the container now or refused it within the window, the most telling only."""
-    if not isinstance(found.grants, list):
-        return ""
-    for grant in found.grants:
-        if grant.grown:
-            return (
-                f"{_name(grant)} was refused {grant.grown} times within {grant.minutes} min (failcnt {grant.failcnt}; "
-                f"held {grant.held}, barrier {grant.barrier})"
-            )
-    for grant in found.grants:
-        if grant.full:
-            return f"{_name(grant)} has reached its barrier: {grant.held} of {grant.barrier} held, more is refused"
-    sockets = [grant for grant in found.grants if grant.resource == beancounters.SOCKETS]
-    if len(sockets) != 1 or isinstance(found.orphans, Blind):
-        # Of several containers the number of orphans says nothing.
-        return ""
-    share = sockets[0].barrier // 4
-    least = 4 if _resets(found) else 2
-    if found.orphans * least < share:
-        return ""
-    return (
-        f"container {sockets[0].uid} may have {share} orphans, 25 % of its barrier {sockets[0].barrier} of {beancounters.SOCKETS}; from there on "
-        f"orphans are reset, those with a penalty from 50 % or 25 % of that on; sockstat shows {found.orphans}, perhaps of "
-        "the whole node"
-    )
-
-
-def _refused_once(found: Evidence) -> str:
-    """What was refused at a time that nobody knows, as there is no earlier sample."""
-    if not isinstance(found.grants, list):
-        return ""
-    once = [f"{_name(grant)} {grant.failcnt} times" for grant in found.grants if not grant.watched and not grant.grown]
-    return f"refused at an unknown time since its start: {', '.join(once[:3])}" if once else ""
-
-
-def _name(grant: Grant) -> str:
-    return f"{grant.resource} of container {grant.uid}"
 
 
 def _unread(found: Evidence) -> str:

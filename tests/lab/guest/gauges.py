@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 from . import checks, kernel, sockets
@@ -68,82 +67,6 @@ def orphans_climb() -> None:
         f"{kernel.aborts()} reset",
         commands=checks.BY_LOG,
     )
-
-
-SPARED_HALF, KILLED_HALF = 160, 96
-"""Limits of which 64 orphans are 40 and 67 %."""
-SPARED_QUARTER, KILLED_QUARTER = 320, 192
-"""Limits of which 64 orphans are 20 and 33 %."""
-
-
-@scenario(5, "penalties")
-def penalties() -> None:
-    """An orphan with one or two penalties is reset at 67 % and at 33 % of the limit, and spared at 40 % and at 20 %."""
-    # Orphans that nobody answers live until their timer is at its longest, 120 s.
-    kernel.set_sysctl("net/ipv4/tcp_orphan_retries", 15)
-    for limit, killed in ((SPARED_HALF, False), (KILLED_HALF, True)):
-        _idle_orphans(limit, killed)
-        _answered_orphans(limit, killed, longest=False)
-    for limit, killed in ((SPARED_QUARTER, False), (KILLED_QUARTER, True)):
-        _answered_orphans(limit, killed, longest=True)
-
-
-def _idle_orphans(limit: int, killed: bool) -> None:
-    """One penalty: no data sent for 240 s, as the window is closed."""
-    aborts = kernel.aborts()
-    with sockets.orphans(64):
-        silent = time.monotonic()
-        kernel.limit(limit)
-        _margins(limit)
-        if killed:
-            kernel.wait(lambda: kernel.aborts() > aborts, "idle orphans to be reset", 600)
-            expect(time.monotonic() - silent > 240, "reset before the 240 s were over")
-            expect(kernel.orphans() <= limit >> 1, f"{kernel.orphans()} orphans left of 64, limit {limit}")
-        else:
-            kernel.wait(lambda: time.monotonic() - silent > 245, "the orphans to have been silent for 240 s", 600)
-            probes = kernel.counter("TCPWinProbe")
-            kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 64, "the timer of each orphan", 600)
-            expect((kernel.orphans(), kernel.aborts()) == (64, aborts), f"reset at limit {limit}")
-            _margins(limit)
-    kernel.limit(65536)
-
-
-def _answered_orphans(limit: int, killed: bool, longest: bool) -> None:
-    """An ICMP error is one penalty, in answer to a retransmission at the ``longest`` timeout it is two."""
-    aborts, given_up = kernel.aborts(), kernel.counter("TCPAbortOnTimeout")
-    with sockets.unanswered_orphans(64) as router:
-        kernel.limit(limit)
-        _margins(limit)
-        expect(kernel.aborts() == aborts, f"reset without a penalty at limit {limit}")
-        router.answer()
-        if killed:
-            kernel.wait(lambda: kernel.aborts() > aborts, "penalised orphans to be reset", 600)
-            expect(not longest or kernel.counter("TCPAbortOnTimeout") == given_up, "some gave up before")
-        elif longest:
-            # Past the last retransmission the kernel gives them up for the time that has gone.
-            kernel.wait(lambda: kernel.counter("TCPAbortOnTimeout") > given_up, "orphans to be given up", 600)
-            expect(kernel.aborts() == aborts, f"reset at limit {limit}")
-        else:
-            kernel.wait(lambda: router.answers >= 3 * 64, "three answers to each orphan", 600)
-            expect((kernel.orphans(), kernel.aborts()) == (64, aborts), f"reset at limit {limit}")
-            _margins(limit)
-    kernel.limit(65536)
-
-
-def _margins(limit: int) -> None:
-    """What the check must show of 64 orphans, according to what the kernel does with them."""
-    words = {
-        SPARED_HALF: (WARNING, "24 over the 25 % line (4x penalty); 16 below 50 %"),
-        KILLED_HALF: (CRITICAL, "16 over the 50 % line (2x penalty); 32 below 100 %"),
-        SPARED_QUARTER: (OK, "left: 4x 16"),
-        KILLED_QUARTER: (WARNING, "16 over the 25 % line (4x penalty); 32 below 50 %"),
-    }
-    state, text = words[limit]
-    checks.orphans().expect(state, text)
-    if state != OK:
-        checks.verdict(
-            checks.ORPHAN_LIMIT if state == CRITICAL else checks.PENALISED, "64 orphans", commands=checks.BY_MEMORY
-        )
 
 
 @contextlib.contextmanager

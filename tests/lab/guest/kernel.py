@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PROC = pathlib.Path("/proc")
+
+MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*.ko")))
+"""What the kernel needs to list its TCP sockets; none if it came without."""
 
 ORPHANS = "TCP: too many orphaned sockets"
 MEMORY = "TCP: out of memory -- consider tuning tcp_mem"
@@ -46,6 +50,19 @@ def counter(name: str, process: str = "self") -> int:
 def aborts(process: str = "self") -> int:
     """Orphans reset for want of memory, since the namespace began."""
     return counter("TCPAbortOnMemory", process)
+
+
+def retransmissions() -> int:
+    """Segments sent again, those of a FIN included."""
+    names, values = (line.split() for line in (PROC / "net/snmp").read_text().splitlines() if line.startswith("Tcp:"))
+    return int(values[names.index("RetransSegs")])
+
+
+def list_sockets() -> bool:
+    """Load what this kernel needs to list its TCP sockets; whether it can."""
+    for module in MODULES:
+        subprocess.run(["insmod", module], check=True)
+    return bool(MODULES)
 
 
 def sysctl(name: str) -> str:
@@ -116,7 +133,6 @@ def wait(condition: Callable[[], object], what: str, seconds: float = 60) -> Non
 def child_namespace() -> Iterator[None]:
     """Within it, this process is in a network namespace of its own, with its loopback up."""
     import ctypes
-    import subprocess
 
     libc = ctypes.CDLL(None, use_errno=True)
     clone_newnet = 0x40000000

@@ -130,7 +130,7 @@ def _after_a_reboot(orphans: int, levels: list[int], options: tuple[str, ...]) -
     (HOST / FILE).write_text(f"# lab\nnet.ipv4.tcp_max_orphans = {4 * orphans}\n")
     checks.limits(*options).expect(OK, "Both limits survive a reboot").expect_data(drift=0)
     kernel.limit(orphans)
-    line = f"a reboot sets tcp_max_orphans {4 * orphans} (/{FILE} line 2)"
+    line = f"a reboot changes tcp_max_orphans: {orphans} to {4 * orphans} (/{FILE} line 2)"
     checks.limits(*options).expect(WARNING, line).expect_data(drift=1)
     (HOST / FILE).write_text(f"net.ipv4.tcp_max_orphans = {orphans}\nnet.ipv4.tcp_mem = 200 300 {levels[2]}\n")
     checks.limits(*options).expect(WARNING, f" to 200 300 {levels[2]} (/{FILE} line 2)", "a reboot changes tcp_mem")

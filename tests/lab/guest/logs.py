@@ -117,7 +117,7 @@ def ring_wraps() -> None:
     expect(blind.perfdata["coverage"] < 5, f"the ring was said to cover {blind.perfdata['coverage']} %")
     checks.log("--no-state", "--min-coverage", "0").expect(OK, "of that time")
     checks.verdict(checks.SPIKE, f"at least {seen} reset", commands=checks.BY_ORPHANS, state=STATE)
-    unseen = ("/dev/kmsg shows", f"when TCPAbortOnMemory rose to {kernel.aborts()} is not known")
+    unseen = ("/dev/kmsg shows", f"it is not known when TCPAbortOnMemory rose to {kernel.aborts()}")
     checks.verdict(checks.NO_SHORTAGE, *unseen, commands=checks.BY_MEMORY)
     # A wrap within the window, new hits on top of those remembered, and one more wrap over all of them.
     pass_the_limit()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import select
 import socket
 import struct
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 
@@ -51,6 +53,14 @@ class Sink:
                 while client.send(bytes(65536)):
                     pass
 
+    def close_windows(self) -> None:
+        """Send on every connection just what its window takes, so that it is closed and nothing waits."""
+        for client in self.clients:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while window := _window(client):
+                client.send(bytes(window))
+                kernel.wait(lambda: not _queued(client), "what was sent to be acknowledged")
+
     def orphan(self, number: int) -> None:
         """Open, fill and close connections: so many orphans more, that live for minutes."""
         self.connect(number)
@@ -69,6 +79,16 @@ class Sink:
         self.listener.close()
 
 
+def _window(client: socket.socket) -> int:
+    """The window that the peer has advertised, tcpi_snd_wnd (linux/tcp.h)."""
+    return int(struct.unpack_from("=I", client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), 228)[0])
+
+
+def _queued(client: socket.socket) -> int:
+    """Bytes not acknowledged yet, SIOCOUTQ."""
+    return int(struct.unpack("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)))[0])
+
+
 @contextlib.contextmanager
 def orphans(number: int) -> Iterator[Sink]:
     """Within it, ``number`` more orphans, against a closed window; after it, they are gone."""
@@ -82,31 +102,53 @@ def orphans(number: int) -> Iterator[Sink]:
         kernel.wait(lambda: kernel.orphans() <= before, "the orphans to be gone", 300)
 
 
-@contextlib.contextmanager
-def unanswered_orphans(number: int) -> Iterator[Router]:
-    """Within it, ``number`` orphans with data in flight to a host that has fallen silent behind a ``Router``."""
-    here, there = "10.1.0.1", "10.1.0.2"
-    for address in (here, there):
-        subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
-    sink = Sink(there, here, receive=0, send=0)
-    sink.connect(number)
-    # No longer local, the address is routed to where its packets are dropped.
-    subprocess.run(["ip", "address", "del", f"{there}/32", "dev", "lo"], check=True)
-    subprocess.run(["ip", "route", "add", f"{there}/32", "dev", "lo"], check=True)
-    for client in sink.clients:
-        client.send(bytes(6000))
-    sink.close()
-    router = Router(here, there)
-    try:
-        yield router
-    finally:
-        router.stop()
-        subprocess.run(["ip", "route", "del", f"{there}/32", "dev", "lo"], check=True)
-        subprocess.run(["ip", "address", "add", f"{there}/32", "dev", "lo"], check=True)
-        sink.release()
+class Remote:
+    """A host with a server that reads nothing, and connections to it; from one moment on it is gone, behind a router."""
+
+    def __init__(self, number: int, receive: int = 0, send: int = 0) -> None:
+        self.here, self.there = "10.1.0.1", "10.1.0.2"
+        for address in (self.here, self.there):
+            _ip("address", "add", f"{address}/32")
+        self.sink = Sink(self.there, self.here, receive, send)
+        self.sink.connect(number)
+        self.router: Router | None = None
+
+    def send(self, size: int) -> None:
+        """Send so many bytes on every connection."""
+        for client in self.sink.clients:
+            client.send(bytes(size))
+
+    def vanish(self) -> Router:
+        """No longer local, the address is routed to where its packets are dropped; the router answers once told to."""
+        _ip("address", "del", f"{self.there}/32")
+        _ip("route", "add", f"{self.there}/32")
+        self.router = Router(self.here, self.there)
+        return self.router
+
+    def release(self) -> None:
+        """It is back, and everything ends; then both addresses go."""
+        if self.router:
+            self.router.stop()
+            _ip("route", "del", f"{self.there}/32")
+            _ip("address", "add", f"{self.there}/32")
+        self.sink.release()
         kernel.wait(lambda: kernel.orphans() == 0, "all orphans to be gone", 600)
-        for address in (here, there):
-            subprocess.run(["ip", "address", "del", f"{address}/32", "dev", "lo"], check=True)
+        for address in (self.here, self.there):
+            _ip("address", "del", f"{address}/32")
+
+
+def _ip(noun: str, verb: str, what: str) -> None:
+    subprocess.run(["ip", noun, verb, what, "dev", "lo"], check=True)
+
+
+@contextlib.contextmanager
+def remote(number: int) -> Iterator[Remote]:
+    """Within it, a ``Remote`` with ``number`` connections."""
+    host = Remote(number)
+    try:
+        yield host
+    finally:
+        host.release()
 
 
 class Router:

@@ -10,6 +10,7 @@ One package for each question; imports lead only down this list:
 ``memory``    what is known from earlier runs
 ``log``       what the kernel said, and how much of the time can be seen
 ``sockets``   who holds the orphans and the memory
+``cgroups``   which container holds it, and which starves at a limit of its own
 ``proc``      what the files of /proc say
 ============  ================================================================
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.guest import resets
-from tcp_headroom.verdict import judgement
+from tcp_headroom.verdict import cases
 from workbench import kernel_log_host, limits_host
 from workbench.command import ROOT, TRANSCRIPTS, Run
 from workbench.documents import DOC, Entry, entries_of, runbook, section
@@ -137,7 +137,7 @@ def test_headings_are_different() -> None:
 
 def test_cases_of_the_verdict() -> None:
     table = section((DOC / "runbook.md").read_text(), "The verdict of -v")
-    assert tuple(re.findall(r"^\| ([A-Za-z0-9 ,:%]+) \|", table, re.MULTILINE)[1:]) == judgement.CASES
+    assert tuple(re.findall(r"^\| ([A-Za-z0-9 ,:%_]+) \|", table, re.MULTILINE)[1:]) == cases.CASES
 
 
 def test_the_recipe_is_the_one_that_the_lab_has_run() -> None:

@@ -19,8 +19,11 @@ from typing import NamedTuple
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ARCHITECTURE = "amd64"
 
-MODULES = ("inet_diag", "tcp_diag")
-"""Modules that the guest may load, in this order; all four images have them as modules."""
+MODULES = ("net/ipv4/inet_diag", "net/ipv4/tcp_diag", "drivers/block/brd")
+"""Modules that the guest may load, in this order; all four images have them as modules.
+
+The first two list sockets; the last makes a disk of memory, whose pages a cgroup can be made to fight for.
+"""
 
 
 class Missing(Exception):
@@ -65,14 +68,14 @@ def image(kernel: Kernel, refresh: bool = False) -> pathlib.Path:
         # boot/vmlinuz-RELEASE in an image package, usr/lib/modules/RELEASE/vmlinuz in a binary one.
         name = fetched.name if "-" in fetched.name else f"vmlinuz-{fetched.parent.name}"
         for module in MODULES:
-            packed = next(pathlib.Path(directory).glob(f"unpacked/**/net/ipv4/{module}.ko*"), None)
+            packed = next(pathlib.Path(directory).glob(f"unpacked/**/{module}.ko*"), None)
             if not packed:
                 raise Missing(f"the packages of {name} hold no module {module}")
             data = packed.read_bytes()
             keep(
                 _module(home / name, module),
                 lzma.decompress(data) if packed.suffix == ".xz" else data,
-                f"{module}-*.ko",
+                f"{os.path.basename(module)}-*.ko",
             )
         keep(home / name, fetched.read_bytes(), "vmlinuz-*")
     return home / name
@@ -83,11 +86,11 @@ def modules(image: pathlib.Path) -> dict[str, bytes]:
     paths = {module: _module(image, module) for module in MODULES}
     if not all(path.is_file() for path in paths.values()):
         return {}
-    return {module: path.read_bytes() for module, path in paths.items()}
+    return {os.path.basename(module): path.read_bytes() for module, path in paths.items()}
 
 
 def _module(image: pathlib.Path, module: str) -> pathlib.Path:
-    return image.with_name(f"{module}-{image.name.removeprefix('vmlinuz-')}.ko")
+    return image.with_name(f"{os.path.basename(module)}-{image.name.removeprefix('vmlinuz-')}.ko")
 
 
 def keep(path: pathlib.Path, data: bytes, outdated: str) -> None:

@@ -112,6 +112,9 @@ MUTATIONS = (
     # The peak and its days.
     Mutation("limits/review.py", "SAFETY, ONCE = 4, 2", "SAFETY, ONCE = 2, 2", "peak-of-days"),
     Mutation("memory/orphan_peak.py", "key=lambda peak: -peak.orphans", "key=lambda peak: -peak.when", "peak-of-days"),
+    # Memory that no list shows.
+    Mutation("cgroups/holders.py", "-held - sum(below.values())", "-held", "by-cgroup"),
+    Mutation("sockets/closed.py", "found.pop(inode, None)", "pass", "closed-sockets"),
     # Whose they are.
     Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
     Mutation("sockets/owners.py", "timer == retransmitting or alive", "alive", "idle-then-closed"),

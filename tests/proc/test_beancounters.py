@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcp_headroom.blind import Blind
-from tcp_headroom.memory import failcnt, state
+from tcp_headroom.memory import failcnt, growth, state
 from tcp_headroom.proc import beancounters
 from tcp_headroom.proc.beancounters import Row
 from tcp_headroom.proc.clock import Clock
@@ -222,7 +222,7 @@ def test_damaged_memory_counts_as_none(container: Container, damage: object) -> 
 
 def test_memory_is_bounded(container: Container) -> None:
     container.ask(*range(600))
-    assert len(state.peek(str(container.state))[failcnt.SECTION]) == failcnt.KEPT
+    assert len(state.peek(str(container.state))[failcnt.SECTION]) == growth.KEPT
     for run in range(300):
         container.now += 1
         container.ask(run)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import tcp_max_orphans, tcp_mem
 from tcp_headroom.log import formats, kmsg
-from tcp_headroom.proc import meminfo, netstat, osrelease, protocols, reading, sockstat, sysctl
+from tcp_headroom.proc import meminfo, netstat, osrelease, protocols, reading, sockstat, sockstat6, sysctl
 from workbench.command import FIXTURES
 
 
@@ -25,15 +25,59 @@ def text(tree: str, name: str) -> str:
 @pytest.mark.parametrize(
     "content, value",
     [
-        (text("article/front-end-32g", "net/sockstat"), (21564, 1894)),
-        (text("kernel-6.18/24-mem-above-max-after-close/netns", "net/sockstat"), (27, 1843)),
-        ("TCP: inuse 5 orphan 1 tw 2 alloc 3 mem 4 future 9\nNEW: line 1\n", (1, 4)),
-        ("sockets: used 5\nTCP: mem 4 orphan 1\n", (1, 4)),
-        ("TCP: orphan 1 mem -7", (1, 0)),
+        (text("article/front-end-32g", "net/sockstat"), (21564, 1894, 35938, 35942)),
+        (text("kernel-6.18/24-mem-above-max-after-close/netns", "net/sockstat"), (27, 1843, 55, 95)),
+        ("TCP: inuse 5 orphan 1 tw 2 alloc 3 mem 4 future 9\nNEW: line 1\n", (1, 4, 5, 3)),
+        ("sockets: used 5\nTCP: mem 4 orphan 1\n", (1, 4, 0, 0)),
+        ("TCP: orphan 1 mem -7 inuse x alloc -", (1, 0, 0, 0)),
     ],
 )
-def test_sockstat(content: str, value: tuple[int, int]) -> None:
+def test_sockstat(content: str, value: tuple[int, int, int, int]) -> None:
     assert sockstat.parse(content) == value
+
+
+@pytest.mark.parametrize(
+    "content, inuse", [("TCP6: inuse 7\nUDP6: inuse 2\n", 7), ("FRAG6: inuse 0 memory 0\nTCP6: inuse -3\n", 0)]
+)
+def test_sockstat6(content: str, inuse: int) -> None:
+    assert sockstat6.parse(content) == inuse
+
+
+@pytest.mark.parametrize("content", ["", "UDP6: inuse 2\n", "TCP6: inuse\n", "TCP6: inuse x\n", "TCP6: alloc 5\n"])
+def test_sockstat6_that_is_none(content: str) -> None:
+    with pytest.raises(Blind, match="net/sockstat6 has no TCP6 line with inuse"):
+        sockstat6.parse(content)
+
+
+@pytest.mark.parametrize(
+    "sockstat6_text, seen, unlisted",
+    [
+        # None without IPv6; closed sockets and those of others are what is left of alloc, with and without orphans.
+        (None, (0, 1, 7, 100009), (100002, 100002, 100009)),
+        (None, (5, 1, 24, 863), (834, 839, 863)),
+        ("TCP6: inuse 830\n", (0, 1, 24, 863), (9, 9, 863)),
+        ("TCP6: inuse 830\n", (100, 1, 24, 863), (0, 9, 863)),
+        ("TCP6: inuse 999\n", (0, 1, 24, 863), (0, 0, 863)),
+        # Unknown numbers prove nothing.
+        (None, (0, 1, 0, 0), (0, 0, 0)),
+        ("nonsense", (0, 1, 24, 863), (0, 0, 0)),
+    ],
+)
+def test_sockets_in_no_list(
+    tmp_path: pathlib.Path, sockstat6_text: str | None, seen: tuple[int, ...], unlisted: tuple[int, ...]
+) -> None:
+    if sockstat6_text is not None:
+        (tmp_path / "net").mkdir()
+        (tmp_path / "net/sockstat6").write_text(sockstat6_text)
+    assert sockstat6.unlisted(str(tmp_path), sockstat.Sockstat(*seen)) == unlisted
+
+
+@pytest.mark.parametrize("value, exempt", [("1\n", True), ("0\n", False), ("", False), (None, False)])
+def test_bypass_prot_mem(tmp_path: pathlib.Path, value: str | None, exempt: bool) -> None:
+    (tmp_path / "sys/net/core").mkdir(parents=True)
+    if value is not None:
+        (tmp_path / "sys/net/core/bypass_prot_mem").write_text(value)
+    assert sysctl.bypasses(str(tmp_path)) == exempt
 
 
 @pytest.mark.parametrize(

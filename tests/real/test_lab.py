@@ -40,6 +40,15 @@ def test_every_scenario(kernel: kernels.Kernel) -> None:
     assert f"\n{len(EVERY_DAY)} ok, 0 untrue, 0 not run\n" in done.stdout
 
 
+def test_what_only_the_newest_kernel_has() -> None:
+    """Since 6.19: cgroups that say when they slow down sockets, and sockets that no gauge counts."""
+    (kernel,) = (kernel for kernel in kernels.KERNELS if kernel.name == "newest")
+    need(kernel)
+    done = lab("--kernel", kernel.name, "--scenario", "starved-by-cgroup", "--scenario", "beyond-the-gauge")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "\n2 ok, 0 untrue, 0 not run\n" in done.stdout
+
+
 def test_every_fault_is_noticed() -> None:
     need(QUICK[0])
     done = lab("--mutations")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tcp_headroom.cgroups import tree
 from tcp_headroom.log import choice, files, journal, kmsg
 from tcp_headroom.log.proof import Proof
 from tcp_headroom.log.views import SUPPRESSED, Event, View, Window
@@ -43,6 +44,7 @@ class Host:
         monkeypatch.setattr(kmsg, "read", self.ring)
         monkeypatch.setattr(journal, "PROGRAMS", ())
         monkeypatch.setattr(files, "DEFAULTS", ())
+        monkeypatch.setattr(tree, "DEFAULT", str(folder / "cgroup"))
 
     def ring(self, path: str) -> kmsg.Ring:
         if not self.readable:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits.tcp_mem import TcpMem
+from tcp_headroom.proc.sockstat6 import Unlisted
 from tcp_headroom.proc.sysctl import Hidden
-from tcp_headroom.verdict import judgement
-from tcp_headroom.verdict.evidence import Counter, Evidence, Grant, Log
+from tcp_headroom.verdict import cases, judgement
+from tcp_headroom.verdict.evidence import Counter, Evidence, Grant, Log, Starved
 
 LEVELS = TcpMem(100, 200, 400)
 WHY = Blind("net/x cannot be read")
@@ -116,6 +117,18 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"grants": [grant(failcnt=7, watched=False)], "counter": LOST}, judgement.NO_SHORTAGE, "container 101 7 times"),
     # What cannot be seen.
     ({"limit": AWAY, "levels": AWAY}, judgement.HIDDEN, "tcp_max_orphans and tcp_mem cannot be seen from here"),
+    ({"starved": Starved(40, 0, 0, True)}, judgement.NOTHING, ""),
+    ({"starved": Starved(40, 12, 5, True)}, judgement.STARVED, "cgroups slowed down their sockets 12 times within 5 min, for lack of memory in the cgroup (sock_throttled); 3 orphans, 3.0 % of the limit 100; TCP holds 50 pages"),
+    ({"starved": Starved(40, 1, 5, True, "shop.service", 1)}, judgement.STARVED, "sockets 1 time within 5 min, for lack of memory in the cgroup (sock_throttled), 1 of them in cgroup shop.service; 3"),
+    ({"starved": Starved(40, 12, 5, True), "limit": AWAY, "levels": AWAY}, judgement.STARVED, "; 3 orphans; TCP holds 50 pages"),
+    ({"starved": Starved(40, 12, 5, True), "pages": 401}, judgement.MEMORY, "reset; cgroups slowed down their sockets 12 times"),
+    ({"starved": Starved(40, 12, 5, True), "log": Log(orphans=3)}, judgement.STARVED, "12 times within 5 min"),
+    # What the gauge and the lists leave out.
+    ({"bypass": True}, judgement.NOTHING, "50 pages, 12.5 % of the maximum 400, without sockets that net.core.bypass_prot_mem exempts"),
+    ({"bypass": True, "levels": AWAY}, judgement.HIDDEN, "TCP holds 50 pages, without sockets that net.core.bypass_prot_mem exempts"),
+    ({"pages": 401, "unlisted": Unlisted(51, 51, 100)}, judgement.MEMORY, "are reset; 51 of 100 TCP sockets are in no list here"),
+    ({"pages": 401, "unlisted": Unlisted(50, 100, 100)}, judgement.MEMORY, "and orphans with unsent data are reset"),
+    ({"unlisted": Unlisted(99, 99, 100)}, judgement.NOTHING, ""),
     ({"levels": AWAY}, judgement.HIDDEN, "; 3 orphans, 3.0 % of the limit 100; TCP holds 50 pages"),
     ({"levels": AWAY, "orphans": 30}, judgement.HIDDEN, "; 30 orphans, 30.0 % of the limit 100, over the 25 % line (4x penalty); TCP holds 50 pages"),
     ({"limit": AWAY, "log": Log(2)}, judgement.HIDDEN, "; but in the last 1h the log shows at least 2 resets"),
@@ -155,7 +168,7 @@ def test_case(changes: dict[str, Any], case: str, part: str) -> None:
 
 
 def test_every_case_is_in_the_table() -> None:
-    assert {case for _changes, case, _part in CASES} == set(judgement.CASES)
+    assert {case for _changes, case, _part in CASES} == set(cases.CASES)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +236,8 @@ def test_steps_are_those_for_what_is_missing() -> None:
         ({"limit": 0, "levels": AWAY, "under_pressure": True}, "first set net.ipv4.tcp_max_orphans to 4096"),
         ({"levels": TcpMem(0, 0, 0), "orphans": 101}, "first set net.ipv4.tcp_mem to three rising page counts; then raise"),
         ({"grants": [grant(held=400)]}, "find who holds the sockets (ss -tanp) and the buffers (ss -tm); do not change tcp_max_orphans or tcp_mem, they do not"),
+        ({"starved": Starved(9, 9, 1, True)}, "do not change tcp_mem, it does not help here; raise memory.max or memory.high"),
+        ({"pages": 401, "unlisted": Unlisted(51, 51, 100)}, "find what ss does not show: containers (check_tcp_mem -v ranks cgroups), and closed sockets"),
         ({"limit": AWAY}, "run the checks on the host, or give them its limits: check_tcp_orphans"),
         ({"orphans": WHY}, "run check_tcp_orphans -v and check_tcp_mem -v on that host"),
         ({"log": Log(orphans=1)}, "look at the graph of orphans; find what closed many connections at once; if the spike"),
@@ -269,6 +284,11 @@ VALUES = {
     "grants": st.one_of(st.none(), GRANTS, REASON),
     "window": st.sampled_from(["1h", "999999s"]),
     "alarm": st.booleans(),
+    "bypass": st.booleans(),
+    "unlisted": st.builds(Unlisted, NUMBER, NUMBER, NUMBER),
+    "starved": st.one_of(
+        st.none(), st.builds(Starved, COUNT, COUNT, st.just(60), st.booleans(), st.sampled_from(["", "x" * 90]), COUNT)
+    ),
     "own": st.booleans(),
 }
 # Anything at all is hardly ever healthy: so others are healthy but for a few values, too.
@@ -280,10 +300,10 @@ ANY = st.one_of(st.fixed_dictionaries(VALUES), st.fixed_dictionaries({}, optiona
 def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: Evidence) -> None:
     judged = judgement.judge(found)
     line = str(judged)
-    assert judged.case in judgement.CASES
+    assert judged.case in cases.CASES
     assert line.isprintable() and "|" not in line
     assert len(line) < 1000
-    assert re.fullmatch(r"Verdict: [A-Za-z0-9 ,:%]+ - [^:; ].+\. Next: [^:; ].+", line)
+    assert re.fullmatch(r"Verdict: [A-Za-z0-9 ,:%_]+ - [^:; ].+\. Next: [^:; ].+", line)
     assert not re.search(r"[:;,] ?[:;,]", line)
     healthy = judged.case in (judgement.NOTHING, judgement.NO_SHORTAGE)
     if healthy or judged.case in (judgement.PENALISED, judgement.SPIKE):
@@ -294,6 +314,7 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
         assert found.under_pressure is False or (isinstance(found.under_pressure, Blind) and pages < levels.min)
     if healthy:
         assert not found.log.hits and not found.counter.grown
+        assert not (found.starved and found.starved.grown)
         if isinstance(found.grants, list):
             assert not any(grant.grown or grant.full for grant in found.grants)
     if judged.case == judgement.NOTHING:

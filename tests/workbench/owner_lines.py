@@ -9,6 +9,9 @@ from workbench.command import Run
 ADDED = re.compile(r"(\d+ more )?ports?\b|connections|at least|not shown, (owners|processes)")
 """The lines that owners add."""
 
+OF_CGROUPS = re.compile(r"Socket memory by cgroup|cgroup |further cgroups|not shown, (further )?cgroups")
+"""Those by cgroup, which this machine has or has not."""
+
 
 def told_at_once(run: Run, command: str, *arguments: str) -> list[str]:
     """The lines about owners, whatever the numbers of this machine are."""

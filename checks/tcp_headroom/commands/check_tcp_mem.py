@@ -17,7 +17,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import mem_unit, tcp_mem
-from tcp_headroom.proc import meminfo, protocols, reading, sockstat
+from tcp_headroom.proc import meminfo, protocols, reading, sockstat, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def build_parser() -> options.Parser:
         type=levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
+    options.add_cgroupfs(parser)
     parser.reading.add_argument(
         "--mem-unit",
         choices=[*mem_unit.CHOICES],
@@ -300,6 +301,8 @@ def figure(seen: Memory) -> str:
 
 def rest(seen: Memory) -> Iterator[str]:
     """The margins to the two levels that matter."""
+    if sysctl.bypasses(seen.root):
+        yield f"not counted: sockets that {sysctl.BYPASS} exempts"
     if seen.levels is None or seen.pages is None or seen.usage is None or seen.ambiguous:
         return
     places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
@@ -354,10 +357,9 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    if seen.lookup_seconds:
-        from tcp_headroom.sockets import owners
+    from tcp_headroom.commands import holders  # for -v alone
 
-        yield from owners.of_memory(None if seen.ambiguous else seen.bytes, inexact, seen.lookup_seconds)
+    yield from holders.lines(seen.arguments, None if seen.ambiguous else seen.bytes, inexact)
     yield from seen.gaps()
 
 
@@ -372,6 +374,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
         pages=seen.pages if len(seen.units) == 1 else None,
         levels=seen.levels,
         under_pressure=seen.pressure,
+        cgroupfs=seen.arguments.cgroupfs,
         with_memory=seen.by_memory,
         alarm=alarm,
         stop=stop,

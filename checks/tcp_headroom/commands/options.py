@@ -151,6 +151,13 @@ def add_no_memory(parser: Parser) -> None:
     )
 
 
+def add_cgroupfs(parser: Parser) -> None:
+    """The option that says where the cgroups of a mounted host are."""
+    parser.reading.add_argument(
+        "--cgroupfs", metavar="DIR", help="with -v, read these cgroups; default: /sys/fs/cgroup"
+    )
+
+
 def add_no_owners(parser: Parser, held: str) -> None:
     """The option that spares the lookup of who holds ``held``."""
     parser.output.add_argument("--no-owners", action="store_true", help=f"with -v, do not look up who holds the {held}")

@@ -3,7 +3,10 @@
 The ``TCP:`` line has the keys ``inuse orphan tw alloc mem`` in every kernel from
 2.6.11 to 6.19 (net/ipv4/proc.c, ``sockstat_seq_show``). ``orphan`` and ``mem``
 count the whole machine, IPv4 and IPv6 and every network namespace, also when
-read inside a container. OpenVZ differs, see ``beancounters``; 2.6.18 of it prints nothing
+read inside a container; so does ``alloc``, while ``inuse`` counts the IPv4 sockets of
+the reader's network namespace that are in the kernel's tables. Those of IPv6 are in
+``sockstat6``.
+OpenVZ differs, see ``beancounters``; 2.6.18 of it prints nothing
 at all inside a container (``sockstat_seq_show``: ``if (!ve_is_super(get_exec_env())) return 0``).
 """
 
@@ -17,14 +20,18 @@ from tcp_headroom.proc import reading
 FILE = "net/sockstat"
 
 
-class Sockstat(namedtuple("Sockstat", "orphans mem")):
-    """The two figures of the ``TCP:`` line that the checks judge."""
+class Sockstat(namedtuple("Sockstat", "orphans mem inuse alloc", defaults=[0, 0])):
+    """The figures of the ``TCP:`` line: the first two are judged, and needed."""
 
     __slots__ = ()
     orphans: int
     """Sockets closed by their program that the kernel still has to finish."""
     mem: int
     """Memory of all TCP sockets; its unit depends on the kernel, see ``tcp_mem``."""
+    inuse: int
+    """IPv4 sockets of this network namespace that are in a list; 0 if unknown."""
+    alloc: int
+    """All TCP sockets of the machine, closed ones that a program keeps included; 0 if unknown."""
 
 
 def read(root: str) -> Sockstat:
@@ -46,9 +53,19 @@ def parse(text: str) -> Sockstat:
                 return Sockstat(
                     max(0, reading.integer(pairs["orphan"])),
                     max(0, reading.integer(pairs["mem"])),
+                    _enriching(pairs.get("inuse", "")),
+                    _enriching(pairs.get("alloc", "")),
                 )
             except (KeyError, ValueError):
                 raise Blind(f"the TCP line of {FILE} has no readable orphan and mem") from None
     if not text:
         raise Blind(f"{FILE} is empty, by design in a container of OpenVZ 2.6.18", remedy="run the check on the node")
     raise Blind(f"{FILE} has no TCP line")
+
+
+def _enriching(word: str) -> int:
+    """A number that nothing is judged by; 0 if it is none."""
+    try:
+        return max(0, reading.integer(word))
+    except ValueError:
+        return 0

@@ -19,6 +19,7 @@ from tcp_headroom.proc import reading
 MAX_ORPHANS = "sys/net/ipv4/tcp_max_orphans"
 MEM = "sys/net/ipv4/tcp_mem"
 RTO_MAX_MS = "sys/net/ipv4/tcp_rto_max_ms"
+BYPASS = "net.core.bypass_prot_mem"
 ORPHAN_RETRIES = "sys/net/ipv4/tcp_orphan_retries"
 LOCAL_PORTS = "sys/net/ipv4/ip_local_port_range"
 
@@ -92,3 +93,15 @@ def ephemeral_ports(root: str) -> range:
     except (Blind, ValueError):
         low, high = 32768, 60999
     return range(max(0, min(low, 65535)), max(0, min(high, 65535)) + 1)
+
+
+def bypasses(root: str) -> bool:
+    """Whether sockets that are made now are not counted in ``mem``, ``bypass_prot_mem``; False where there is no such setting.
+
+    Since 6.19, for each network namespace. A socket takes it over when it is made, its
+    children with it (``sk_alloc``, net/core/sock.c), and keeps it; it counts for its cgroup alone.
+    """
+    try:
+        return reading.read(root, f"sys/{BYPASS.replace('.', '/')}").strip() not in ("", "0")
+    except Blind:
+        return False

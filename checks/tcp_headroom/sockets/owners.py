@@ -208,10 +208,11 @@ def _orphans_by_port(counts: dict[tuple[bytes, bool, int, bytes], int]) -> Itera
         yield f"{wording.count(len(ranked) - TOP, 'more port')}: {wording.count(rest, 'orphan')}"
 
 
-def of_memory(total: int | None, kept: int, patience: float) -> Iterator[str]:
+def of_memory(total: int | None, kept: int, patience: float, elsewhere: bool = True) -> Iterator[str]:
     """Lines that say who holds TCP memory, within ``patience`` seconds.
 
-    ``total`` is what the machine has, ``kept`` what of it the kernel may keep in reserve for each CPU, in bytes.
+    ``total`` is what the machine has, ``kept`` what of it the kernel may keep in reserve for each CPU, in bytes;
+    ``elsewhere``: whether there are sockets that this network namespace does not list.
     """
     listing = _Listing(time.monotonic() + patience)
     low, high = _ephemeral()
@@ -269,15 +270,15 @@ def of_memory(total: int | None, kept: int, patience: float) -> Iterator[str]:
     for trouble in listing.troubles:
         yield f"not shown, owners{' of further memory' if seen else ''}: {trouble}"
     if total is not None and total > seen and not listing.troubles:
-        yield f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}: {_rest(total - seen, kept)}"
+        yield f"{wording.size(total - seen)}{' more' if seen else ''}, {wording.percent(100 * (total - seen) / whole)}: {_rest(total - seen, kept, elsewhere)}"
 
 
-def _rest(held: int, kept: int) -> str:
+def _rest(held: int, kept: int, elsewhere: bool) -> str:
     """Where memory may be that no socket in the list holds, the likeliest place first."""
-    places = [f"in {ELSEWHERE}", "in MPTCP (ss -M)"]
+    places = [*([f"in {ELSEWHERE}"] if elsewhere else []), "in MPTCP (ss -M)"]
     if kept:
         reserve = f"in the kernel's reserve, up to {wording.size(kept)} for each CPU"
-        places.insert(0 if held <= kept * (os.cpu_count() or 1) else 2, reserve)
+        places.insert(0 if held <= kept * (os.cpu_count() or 1) else len(places), reserve)
     return ", ".join(places) + ", or short-lived"
 
 

@@ -3,7 +3,7 @@
 Imported for ``-v`` alone, after the result is certain: whatever fails, and the
 time-out, costs a part of the evidence and is named in the verdict. Values that the
 command has read are handed in; the rest is read, what is quick first and the log of
-this host last. Nothing is remembered but the failures of OpenVZ (``failcnt``);
+this host last. Nothing is remembered but the failures of OpenVZ (``failcnt``) and ``sock_throttled`` of cgroups;
 the memory of ``check_tcp_kernel_log`` is only looked at.
 """
 
@@ -13,11 +13,13 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
+from tcp_headroom.cgroups import tree
 from tcp_headroom.limits import mem_unit, raising, tcp_max_orphans, tcp_mem
 from tcp_headroom.log import messages, proof, views
 from tcp_headroom.memory import abort_growth, log_history, state
-from tcp_headroom.proc import beancounters, clock, meminfo, netstat, protocols, sockstat
-from tcp_headroom.verdict import grants, judgement
+from tcp_headroom.proc import beancounters, clock, meminfo, netstat, protocols, sockstat, sockstat6, sysctl
+from tcp_headroom.proc.sockstat6 import Unlisted
+from tcp_headroom.verdict import grants, judgement, starvation
 from tcp_headroom.verdict.evidence import LOOKBACK, SECONDS, Counter, Evidence, Log, Past
 
 TYPE_CHECKING = False
@@ -44,6 +46,7 @@ def conclusion(
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
+    cgroupfs: str | None = None,
     with_memory: bool = True,
     alarm: bool = False,
     stop: Blind | None = None,
@@ -53,11 +56,13 @@ def conclusion(
     ``state_dir``: the directory of the state, None for no memory. ``with_memory``: whether
     meminfo is of the machine whose levels these are. What the command
     has not read, None, is read here, unless ``stop`` says why it must not be: the time
-    is over, or what lies below ``root`` may be another host's than ``past``. Raises
+    is over, or what lies below ``root`` may be another host's than ``past``. ``cgroupfs``:
+    where the cgroups of that host are, by default those of this one for its own /proc. Raises
     nothing but ``nagiosplugin.Timeout``.
     """
     try:
-        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, stop)
+        place = cgroupfs or (tree.DEFAULT if root == "/proc" else None)
+        found = gather(root, state_dir, orphans, limit, pages, levels, under_pressure, past, stop, place)
         if with_memory and not stop:
             found = _beside_memory(root, found)
         return str(judgement.judge(found._replace(alarm=alarm)))
@@ -108,11 +113,13 @@ def gather(
     under_pressure: bool | None = None,
     past: Past | None = None,
     stop: Blind | None = None,
+    cgroupfs: str | None = None,
 ) -> Evidence:
     """The evidence; the parameters are those of ``conclusion``."""
     reader = _Reader(stop)
     now = clock.read(root)
-    usage = reader(lambda: sockstat.read(root)) if orphans is None or pages is None else None
+    usage = reader(lambda: sockstat.read(root))
+    starved = reader(lambda: starvation.read(cgroupfs, state_dir, now))
     borders = reader(lambda: tcp_mem.read(root)) if levels is None else levels
     pressed = reader(lambda: protocols.read(root)) if under_pressure is None else under_pressure
     whose = beancounters.orphans_of(root) if beancounters.present(root) else beancounters.MACHINE
@@ -126,6 +133,9 @@ def gather(
         own=whose == beancounters.OWN,
         log=Log(),
         counter=Counter(),
+        bypass=reader(lambda: sysctl.bypasses(root)) is True,
+        unlisted=Unlisted() if isinstance(usage, Blind) else sockstat6.unlisted(root, usage),
+        starved=None if isinstance(starved, Blind) else starved,
     )
     if past:
         return found._replace(window=past.window, log=past.log, counter=past.counter)
@@ -145,8 +155,7 @@ def _beside_memory(root: str, found: Evidence) -> Evidence:
     return found if isinstance(found.levels, Blind) else found._replace(raising=raising.read(root, found.levels, page))
 
 
-def _of(usage: sockstat.Sockstat | Blind | None, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
-    assert usage is not None
+def _of(usage: sockstat.Sockstat | Blind, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
     try:
         return usage if isinstance(usage, Blind) else part(usage)
     except Blind as reason:

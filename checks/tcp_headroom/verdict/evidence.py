@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from tcp_headroom.proc.sockstat6 import Unlisted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.blind import Blind
@@ -72,11 +74,29 @@ class Grant(namedtuple("Grant", "uid resource held barrier failcnt grown minutes
         return bool(self.held >= self.barrier)
 
 
+class Starved(namedtuple("Starved", "value grown minutes known where most", defaults=["", 0])):
+    """How often cgroups slowed down their sockets, at memory limits of their own."""
+
+    __slots__ = ()
+    value: int
+    """Since they began."""
+    grown: int
+    """Of that within the window."""
+    minutes: int
+    """Within so many minutes it happened."""
+    known: bool
+    """Whether there was an earlier look."""
+    where: str
+    """Name of the cgroup with most of it, fit to print; empty if unknown."""
+    most: int
+    """How often there."""
+
+
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm own memory raising",
-        defaults=[None, LOOKBACK, False, False, None, None],
+        "orphans limit pages levels under_pressure log counter grants window alarm own memory raising bypass unlisted starved",
+        defaults=[None, LOOKBACK, False, False, None, None, False, Unlisted(), None],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -102,6 +122,12 @@ class Evidence(
     """Pages of memory that network buffers can come from; None where that is not known, or not to be judged."""
     raising: Raise | None
     """What ``levels`` may be set to; None where the memory is not known."""
+    bypass: bool
+    """Whether sockets made in this network namespace are not counted in ``pages``."""
+    unlisted: Unlisted
+    """Sockets that are in no list of this network namespace."""
+    starved: Starved | None
+    """None where cgroups do not count it."""
 
     @property
     def memory_share(self) -> float | None:

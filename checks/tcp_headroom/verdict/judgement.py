@@ -22,34 +22,21 @@ numtcpsock leaves for orphans.
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
-from tcp_headroom.proc import beancounters
+from tcp_headroom.proc import beancounters, sysctl
 from tcp_headroom.proc.sysctl import Hidden
-from tcp_headroom.verdict import grants
+from tcp_headroom.verdict import grants, starvation
+
+from tcp_headroom.verdict.cases import (  # isort: skip
+    BOTH, CANNOT_SAY, CONFIGURATION, CONTAINER, HIDDEN, MEMORY, NEAR, NO_SHORTAGE, NOTHING, ORPHAN_LIMIT, PENALISED, SPIKE,
+    STARVED, Verdict,
+)  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.verdict.evidence import Evidence
-
-CONFIGURATION = "wrong setting"
-BOTH = "over 50 % of the orphan limit, and short of TCP memory"
-ORPHAN_LIMIT = "over 50 %: live peers affected"
-MEMORY = "short of TCP memory"
-CONTAINER = "limit of the container reached"
-HIDDEN = "limits not visible from here"
-CANNOT_SAY = "not known"
-NEAR = "over 50 %: nobody affected yet"
-SPIKE = "spike, now over"
-PENALISED = "over 25 %: only dead peers affected"
-NO_SHORTAGE = "no shortage now, earlier not known"
-NOTHING = "nothing wrong"
-CASES = (
-    CONFIGURATION, BOTH, ORPHAN_LIMIT, MEMORY, CONTAINER, HIDDEN, CANNOT_SAY, NEAR, PENALISED, SPIKE, NO_SHORTAGE, NOTHING
-)  # fmt: skip
 
 ROOM = 600
 """Longest text of a shortage, in characters: what else is known gives way."""
@@ -61,19 +48,10 @@ _READ_LOG = (
 _VALUES = "check_tcp_limits -v has the value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
 _FIND_HOLDER = "find the sockets that hold the memory (ss -tm), and programs that read too slowly"
-
-
-class Verdict(namedtuple("Verdict", "case text next_step")):
-    """The case, the numbers that make it, and what can be done."""
-
-    __slots__ = ()
-    case: str
-    """One of ``CASES``."""
-    text: str
-    next_step: str
-
-    def __str__(self) -> str:
-        return f"Verdict: {self.case} - {self.text}. Next: {self.next_step}"
+_UNLISTED = (
+    "find what ss does not show: containers (check_tcp_mem -v ranks cgroups), and closed sockets whose program keeps the "
+    "descriptor (lsof, protocol: TCP)"
+)
 
 
 def judge(found: Evidence) -> Verdict:
@@ -82,6 +60,7 @@ def judge(found: Evidence) -> Verdict:
         _configuration(found)
         or _shortage(found)
         or _container(found)
+        or _cgroup(found)
         or _unseen(found)
         or _past(found)
         or _healthy(found)
@@ -148,14 +127,17 @@ def _shortage(found: Evidence) -> Verdict | None:
         steps.append(f"{_FIND_CLOSER}; if it needs so many and memory allows, raise net.ipv4.tcp_max_orphans")
     if starved:
         parts.append(": ".join(filter(None, [_memory(found), starved])))
-        steps.append(f"{_FIND_HOLDER}; {raising.step(found.raising)}")
+        steps.append(f"{_UNLISTED if _unlisted(found) else _FIND_HOLDER}; {raising.step(found.raising)}")
     if not parts:
         return None
     if starved and factor == 4:
         parts.append(_orphans(found))
     case = BOTH if len(steps) > 1 else MEMORY if starved else ORPHAN_LIMIT
     text = "; ".join(parts)
-    for more in (_resets(found), grants.shortage(found, bool(_resets(found))), _unread(found)):
+    for more in (
+        _resets(found), grants.shortage(found, bool(_resets(found))), starvation.text(found.starved), _unlisted(found) if starved else "",
+        _unread(found),
+    ):  # fmt: skip
         if more and len(text) + len(more) < ROOM:
             text += f"; {more}"
     return Verdict(case, text, f"{'; for the memory, '.join(steps)}; {_VALUES}")
@@ -173,6 +155,12 @@ def _container(found: Evidence) -> Verdict | None:
         "help here; if the service needs so many, raise the barrier and limit named, on the node (vzctl set CTID --tcpsndbuf "
         "BARRIER:LIMIT --save; --tcprcvbuf and --numtcpsock work alike)",
     )
+
+
+def _cgroup(found: Evidence) -> Verdict | None:
+    text = starvation.text(found.starved)
+    rest = "".join(f"; {more}" for more in (_orphans(found), _memory(found)) if more)
+    return Verdict(STARVED, text + rest, starvation.STEP) if text else None
 
 
 def _unseen(found: Evidence) -> Verdict | None:
@@ -325,9 +313,15 @@ def _memory(found: Evidence) -> str:
     if isinstance(found.pages, Blind):
         return ""
     text = f"TCP holds {wording.count(found.pages, 'page')}"
-    if isinstance(found.levels, Blind) or found.levels.max < 1:
-        return text
-    return f"{text}, {wording.percent(100 * found.pages / found.levels.max)} of the maximum {found.levels.max}"
+    if not isinstance(found.levels, Blind) and found.levels.max >= 1:
+        text += f", {wording.percent(100 * found.pages / found.levels.max)} of the maximum {found.levels.max}"
+    return f"{text}, without sockets that {sysctl.BYPASS} exempts" if found.bypass else text
+
+
+def _unlisted(found: Evidence) -> str:
+    """What no list shows, where that is most of the sockets."""
+    least, _most, alloc = found.unlisted
+    return f"{least} of {alloc} TCP sockets are in no list here" if 2 * least > alloc else ""
 
 
 def _resets(found: Evidence) -> str:

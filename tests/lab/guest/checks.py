@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 from . import kernel
 
-# The verdicts' cases are written out, as README has them.
+# The verdicts' cases are written out, as the runbook has them.
 NOTHING, NO_SHORTAGE, HIDDEN, CONFIGURATION = (
     "nothing wrong", "no shortage now, earlier not known", "limits not visible from here", "wrong setting"
 )  # fmt: skip
 BOTH = "over 50 % of the orphan limit, and short of TCP memory"
 ORPHAN_LIMIT, MEMORY = "over 50 %: live peers affected", "short of TCP memory"
 PENALISED, SPIKE = "over 25 %: only dead peers affected", "spike, now over"
+
+STARVED = "starved by its own memory limit, not by tcp_mem"
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 STATES = (OK, WARNING, CRITICAL, UNKNOWN)

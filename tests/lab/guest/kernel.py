@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 PROC = pathlib.Path("/proc")
 
-MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*.ko")))
+MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*_diag.ko")))
 """What the kernel needs to list its TCP sockets; none if it came without."""
 
 ORPHANS = "TCP: too many orphaned sockets"

@@ -6,6 +6,7 @@ import collections
 import ctypes
 import importlib
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ import pytest
 
 from tcp_headroom.memory import state
 from workbench.command import CI, FIXTURES, Output, Run
+from workbench.documents import STATUS, entries_of
 
 # No deadline: a machine that does other things, too, is slow at times. CI repeats itself, other runs explore.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
@@ -50,7 +52,10 @@ def run(
         printed = capsys.readouterr()
         assert printed.err == ""
         assert exit.value.code in (0, 1, 2, 3)
-        return Output(exit.value.code, printed.out)
+        output = Output(exit.value.code, printed.out)
+        if re.match(STATUS, printed.out):
+            assert entries_of(output.status)[0], f"contrib/doc/runbook.md has no entry for: {output.status}"
+        return output
 
     return call
 

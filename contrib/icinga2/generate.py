@@ -39,7 +39,7 @@ class Service(NamedTuple):
         return self.command[len("check_") :]
 
 
-NEXT = "What to do stands in the status text after 'Next:', the reasons in the output of -v."
+NEXT = "What to do stands in the status text after 'Next:', the reasons in the output of -v. contrib/doc/runbook.md has an entry for every text."
 
 SERVICES = (
     Service("check_tcp_orphans", 60, 30, 3, f"Orphaned TCP sockets against tcp_max_orphans. {NEXT}"),
@@ -132,7 +132,7 @@ def commands_conf() -> str:
  * that is not set is left to the plugin, whose defaults suit most hosts.
  *
  * notes_url is set where this constant is defined, in constants.conf say, as the address at which
- * you keep the README:   const TcpHeadroomReadme = "https://..."
+ * you keep contrib/doc/runbook.md:   const TcpHeadroomRunbook = "https://..."
  */
 """
     for service in SERVICES:
@@ -152,8 +152,8 @@ template Service "{template(service)}" {{
 	retry_interval = {duration(service.retry)}
 	max_check_attempts = {service.attempts}
 	notes = {dsl(service.notes)}
-	if (globals.contains("TcpHeadroomReadme")) {{
-		notes_url = globals.TcpHeadroomReadme + "#{service.command}"
+	if (globals.contains("TcpHeadroomRunbook")) {{
+		notes_url = globals.TcpHeadroomRunbook + "#{service.command}"
 	}}
 }}
 """

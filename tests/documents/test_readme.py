@@ -1,86 +1,46 @@
-"""The README names everything there is, and shows nothing that is not so."""
+"""The README is short and true: what it shows is what runs print, what it says to type works on files that exist."""
 
 from __future__ import annotations
 
 import configparser
-import importlib
-import pathlib
 import re
-import shlex
-import shutil
 
-import pytest
-
-from lab.__main__ import SCENARIOS
-from tcp_headroom.boot.sysctl_rules import SYSTEMD
-from workbench.command import COMMANDS, FIXTURES, ROOT, Run
-from workbench.sysctl_trees import INITS, plant
+from workbench.command import COMMANDS, CONTRIB, ROOT
+from workbench.documents import section
 
 README = (ROOT / "README.md").read_text()
 
 
-def section(command: str) -> str:
-    """The part about one command, with the part about all."""
-    own = README.partition(f"\n## {command}\n")[2].partition("\n## ")[0]
-    return own + README.partition("\n## All checks\n")[2].partition("\n## ")[0]
+def test_ten_minutes() -> None:
+    assert 200 <= len(README.splitlines()) <= 260
+    assert len(README.split()) < 2400
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_options(command: str) -> None:
-    parser = importlib.import_module(f"tcp_headroom.commands.{command}").build_parser()
-    for action in parser._actions:
-        for option in action.option_strings:
-            assert f"`{option}" in section(command), option
+def test_every_check_is_in_the_table_and_has_a_manual_page() -> None:
+    table = section(README, "The four checks")
+    assert tuple(sorted(re.findall(r"^\| `(check_\w+)` \|", table, re.MULTILINE))) == COMMANDS
+    for state in ("WARNING", "CRITICAL", "UNKNOWN"):
+        assert state in table.splitlines()[1]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_states(command: str) -> None:
-    for state in ("OK", "WARNING", "CRITICAL", "UNKNOWN"):
-        assert f"\n| {state} | " in section(command)
+def test_every_alarm_is_on_the_screen_of_the_night() -> None:
+    screen = section(README, "When it fires")
+    for name in ("ORPHANS", "MEM", "KERNEL LOG"):
+        for state in ("WARNING", "CRITICAL"):
+            assert re.search(rf"^\| `TCP {name} {state}", screen, re.MULTILINE)
+    assert len(re.sub("```.*?```", "", screen, flags=re.DOTALL).splitlines()) < 35
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_perfdata(run: Run, command: str, tmp_path: pathlib.Path) -> None:
-    tree = FIXTURES / "kernel-6.18/00-idle/host"
-    more: list[str | pathlib.Path] = []
-    if command == "check_tcp_kernel_log":
-        more = ["--kmsg", "kernel-6.18/15-orphans-over-limit-killed/kmsg"]
-    if command in ("check_tcp_limits", "check_tcp_mem"):
-        tree = shutil.copytree(tree, tmp_path / "proc")
-        (tree / "meminfo").write_text("MemTotal: 24684084 kB\n")
-    if command == "check_tcp_limits":
-        more = ["--state-dir", tmp_path / "state", "--sysctl-root", plant(tmp_path / "root", INITS[SYSTEMD])]
-        run("check_tcp_orphans", "--procfs", tree, *more[:2])
-    labels = run(command, "--procfs", tree, *more).perfdata
-    assert len(labels) > 4
-    named = re.findall(r"`([a-z0-9_]+)`", "\n".join(line.split("|")[1] for line in section(command).splitlines() if line.startswith("| `")))  # fmt: skip
-    assert set(named) == set(labels)
-
-
-SHOWN = re.findall(r"```\n\$ (check_[^\n]*)\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.mark.parametrize("line, output", SHOWN)
-def test_shown_output(run: Run, line: str, output: str) -> None:
-    command, *arguments = shlex.split(line)
-    relative = [argument.replace("tests/fixtures/", "") for argument in arguments]
-    assert run(command, *relative).text.replace("article/", "tests/fixtures/article/") == output
-
-
-def test_something_is_shown() -> None:
-    assert len(SHOWN) == 3
-
-
-def test_files_exist() -> None:
-    prose = re.sub(r"```\n\$.*?```", "", README, flags=re.DOTALL)
-    for path in re.findall(r"(?:contrib|tests)/[\w./-]*\w", prose):
-        assert (ROOT / path).exists(), path
-
-
-def test_links_inside() -> None:
-    headings = {line.lstrip("# ") for line in README.splitlines() if line.startswith("##")}
-    for target in re.findall(r"\]\(#([\w-]+)\)", README):
-        assert target in {heading.lower().replace(" ", "-") for heading in headings}
+def test_blocks_copy_what_exists_to_where_the_platforms_read_it() -> None:
+    """Directories are those of the tables in platforms.md, whose names and content the platforms' own programs prove."""
+    platforms = (CONTRIB / "doc/platforms.md").read_text()
+    copies = re.findall(r"^cp (.*) (/\S+/)$", section(README, "Plug it in"), re.MULTILINE)
+    assert len(copies) == 7
+    for files, place in copies:
+        for name in files.split():
+            path = ROOT / name
+            assert path.is_file(), name
+            assert re.search(rf"`[\w/.-]*{re.escape(path.name)}`.*`{re.escape(place)}", platforms), (name, place)
 
 
 def test_every_command_is_installed() -> None:
@@ -106,12 +66,3 @@ def test_packages_for_the_tests() -> None:
     # An sdist has no .ci.
     if (ROOT / ".ci/run").exists():
         assert listed <= packages((ROOT / ".ci/run").read_text())
-
-
-def test_what_is_said_of_silence_is_shown_by_the_lab() -> None:
-    """Each row of the table names a scenario; a penalty is never claimed of one that shows there is none."""
-    rows = re.findall(r"^\|.*\| (yes|no)\b[^|]*\|[^|]*\| `([a-z-]+)` \|$", README, re.MULTILINE)
-    assert len(rows) == 7
-    assert {name for _silent, name in rows} <= set(SCENARIOS)
-    silent = {name for penalised, name in rows if penalised == "yes"}
-    assert silent == {"idle-then-closed", "window-long-closed", "raised-tcp-orphan-retries"}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from workbench.command import COMMANDS, CONTRIB, ROOT, TRANSCRIPTS
+from workbench.documents import DOCUMENTS
 
 TABLE = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Words\n")[2].partition("\n## ")[0]
 QUAINT = [word for row in re.findall(r"^\| ([a-z][^|]*) \| [^|]+ \|$", TABLE, re.MULTILINE) if row != "not" for word in row.split(", ")]  # fmt: skip
@@ -56,9 +57,10 @@ def test_help(command: str) -> None:
 
 
 NOTES = [*CONTRIB.glob("icinga2/*.conf"), *CONTRIB.glob("icinga2/*.json"), *CONTRIB.glob("nagios/*.cfg")]
-DOCUMENTS = [ROOT / "README.md", *TRANSCRIPTS.glob("*.txt"), *NOTES]
+READ = [path for path in DOCUMENTS if path.name != "CONTRIBUTING.md"]
+TEXTS = [*READ, *TRANSCRIPTS.glob("*.txt"), *NOTES, *CONTRIB.glob("man/*.1")]
 
 
-@pytest.mark.parametrize("path", sorted(DOCUMENTS), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(TEXTS), ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents(path: pathlib.Path) -> None:
     assert [(line, quaint(line)) for line in path.read_text().split("\n\n") if quaint(line)] == []

@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 from lab import boot, initramfs, kernels, verdicts
-from lab.guest import cgroups, gauges, hours, limits, logs, owners, penalties  # noqa: F401
+from lab.guest import cgroups, gauges, hours, limits, logs, owners, penalties, resets  # noqa: F401
 from lab.guest.table import SCENARIOS
 from lab.mutations import MUTATIONS, Mutation
 

@@ -125,7 +125,7 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
 
 
 def estimated(machine: Machine) -> tuple[TcpMem, TcpMem, TcpMem]:
-    """The default by what can be seen, and its span, as README tells it."""
+    """The default by what can be seen, and its span, as checks.md tells it."""
     total = machine.total // 1024 * 1024
     least = most = known = total
     if machine.release >= (6, 1) and not machine.by_hand:

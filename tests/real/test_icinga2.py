@@ -107,7 +107,7 @@ def node(host: WatchedHost) -> Iterator[Node]:
             for option, value in options.items()
         )
         node.configure(f"""
-            const TcpHeadroomReadme = "https://wiki.example.org/tcp-headroom"
+            const TcpHeadroomRunbook = "https://wiki.example.org/tcp-headroom"
             const TcpHeadroomApiPassword = "{PASSWORD}"
             include "tcp-headroom-commands.conf"
             include "tcp-headroom-services.conf"

@@ -236,4 +236,4 @@ def test_silence_becomes_unknown(server: Server) -> None:
 def test_notes_lead_to_the_readme(server: Server) -> None:
     cache = (server.directory / "state/objects.cache").read_text()
     for command in COMMANDS:
-        assert cache.count(f"\tnotes_url\t$_SERVICEDOCS$#{command}\n") == 3
+        assert cache.count(f"\tnotes_url\t$_SERVICERUNBOOK$#{command}\n") == 3

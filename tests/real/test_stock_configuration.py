@@ -1,4 +1,4 @@
-"""What the README says to copy goes beside the files of the platform: none of those is replaced, no object is lost."""
+"""What platforms.md says to copy goes beside the files of the platform: none of those is replaced, no object is lost."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ cron(8) and sudoers(5) pass over a name with a dot.
 
 
 def copied() -> Iterator[tuple[str, str]]:
-    """File and directory of each copy that the README's tables ask for."""
+    """File and directory of each copy that the tables of platforms.md ask for."""
     directory = ""
-    for line in (ROOT / "README.md").read_text().splitlines():
+    for line in (CONTRIB / "doc/platforms.md").read_text().splitlines():
         cells = line.split("|")
         if len(cells) < 5 or not re.search(r"`[\w-]+/[\w.*/-]+`", cells[2]):
             continue
@@ -65,9 +65,11 @@ COPIED = sorted(set(copied()))
 def test_everything_that_is_copied_is_in_the_table() -> None:
     there = {str(path.relative_to(CONTRIB)) for path in CONTRIB.glob("*/**/*") if path.is_file()}
     used_in_place = {"checkmk/mrpe.cfg", "icinga2/director-basket.json", "icinga2/generate.py"}
-    assert there - {name for name in there if name.endswith("README.md") or "__pycache__" in name} - used_in_place == {
-        name for name, _place in COPIED
+    documents = {
+        name for name in there if name.endswith("README.md") or name.split("/")[0] in ("doc", "man", "completion")
     }
+    made = {name for name in there if "__pycache__" in name}
+    assert there - documents - made - used_in_place == {name for name, _place in COPIED}
 
 
 @pytest.mark.parametrize("file, place", COPIED)
@@ -83,7 +85,7 @@ def stock(package: str, source: str, directory: pathlib.Path) -> pathlib.Path:
 
 
 def copy(names: list[str], to: pathlib.Path) -> None:
-    """What the README says to copy, refused where it would replace a file."""
+    """What platforms.md says to copy, refused where it would replace a file."""
     for name in names:
         path = CONTRIB / name
         assert not (to / path.name).exists()

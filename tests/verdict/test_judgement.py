@@ -15,9 +15,6 @@ from tcp_headroom.proc.sockstat6 import Unlisted
 from tcp_headroom.proc.sysctl import Hidden
 from tcp_headroom.verdict import cases, judgement
 from tcp_headroom.verdict.evidence import Counter, Evidence, Grant, Log, Starved
-from workbench.command import ROOT
-
-README = (ROOT / "README.md").read_text()
 
 LEVELS = TcpMem(100, 200, 400)
 WHY = Blind("net/x cannot be read")
@@ -324,9 +321,3 @@ def test_any_evidence_has_one_verdict_that_claims_no_more_than_was_seen(found: E
         assert not found.log.gap and not found.log.suppressed
         assert found.grants is None or all(grant.watched for grant in found.grants)
     assert not (found.alarm and "nothing to do" in line)
-
-
-def test_the_readme_has_the_same_cases_in_the_same_order() -> None:
-    section = README.partition("\n## Which case is it\n")[2].partition("\n## ")[0]
-    named = re.findall(r"^\| ([A-Za-z0-9 ,:%_]+) \|", section, re.MULTILINE)
-    assert tuple(named[1:]) == cases.CASES

@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 
-from . import cgroups, gauges, hours, kernel, limits, logs, owners, penalties  # noqa: F401
+from . import cgroups, gauges, hours, kernel, limits, logs, owners, penalties, resets  # noqa: F401
 from .checks import Untrue, report
 from .table import SCENARIOS
 

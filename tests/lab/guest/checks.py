@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import kernel
 
-# The verdicts' cases are written out, as README has them.
+# The verdicts' cases are written out, as the runbook has them.
 NOTHING, NO_SHORTAGE, HIDDEN, CONFIGURATION = (
     "nothing wrong", "no shortage now, earlier not known", "limits not visible from here", "wrong setting"
 )  # fmt: skip

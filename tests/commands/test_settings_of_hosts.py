@@ -112,7 +112,7 @@ MEMORY = {
     "nearly-full-6.1": Answer(
         2,
         ("over 90 %, memory is refused at 100 %: 346.5 MiB, 95.0 % of the 364.8 MiB allowed",),
-        "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem (see -v)",
+        "find who holds it (ss -tm); if memory allows, raise tcp_mem (see -v)",
         LIMITS["nearly-full-6.1"].lines,
     ),
 }

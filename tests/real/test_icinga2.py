@@ -28,17 +28,17 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
     },
     "tcp_mem": {
         "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
-        "no_owners": True, "state_dir": "/nonexistent", "no_state": True,
+        "mem_unit": "4096", "cgroupfs": "/nonexistent", "no_memory": True, "no_owners": True, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_kernel_log": {
         "warning": "0", "critical": "5", "timeout": 5, "verbose": 3, "procfs": "/nonexistent", "lookback": "2h",
         "source": "file",
-        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "min_coverage": "20%",
+        "file": ["/nonexistent/a b;$$c", "/nonexistent/d"], "log_host": "x", "silence": "2h", "min_coverage": "20%",
         "state_dir": "/nonexistent",
     },
     "tcp_limits": {
         "warning": "60:", "critical": "@0:5%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent",
-        "sysctl_root": "/nonexistent/a b", "no_drift": True, "peak_days": 30, "state_dir": "/nonexistent",
+        "sysctl_root": "/nonexistent/a b", "no_drift": True, "no_memory": True, "peak_days": 30, "state_dir": "/nonexistent",
         "no_state": True,
     },
 }  # fmt: skip

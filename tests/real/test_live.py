@@ -71,7 +71,7 @@ def assert_honest(output: Output) -> None:
         os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK))
     except OSError as error:
         assert output.code == 3
-        assert f"cannot open /dev/kmsg: {error.strerror}; {kmsg.remedy(error.errno)}" in output.text
+        assert f"cannot open /dev/kmsg: {error.strerror}. Next: {kmsg.remedy(error.errno)}" in output.text
     else:
         assert "hits" in output.perfdata
 

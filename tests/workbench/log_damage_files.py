@@ -68,6 +68,8 @@ class Writer:
         self.damage: set[str] = set()
         self.zone, self.shift = "UTC", 0.0
         self.stop = self.now
+        self.seldom = False
+        """Whether programs write so few lines that a day without one is nothing strange."""
         self.holes: list[tuple[float, float]] = []
         self.name = pick.choice(["kern.log", "messages", "syslog", "local.log"])
 
@@ -111,6 +113,7 @@ class Writer:
             lines.append(self.kernel(pick.uniform(self.start, self.now - 3), pick.choice(NOISE)))
         if not self.chance(0.15, "kernel lines only"):
             step = pick.choice([300.0, 900.0, 1700.0]) * self.span / 3600
+            self.seldom = step > 1800
             moment = self.start + pick.uniform(1, step)
             while moment < self.now - 2:
                 lines.append(self.program(moment))
@@ -215,8 +218,8 @@ class Writer:
         self.gone: set[int] = set()
         self.begin = self.start
         self.old_times = bool(self.cuts) and "zone" not in self.damage and self.chance(0.1, "old modification times")
-        # A log of the kernel's lines alone is not rotated while it is empty: no date need be there.
-        tells = not (self.dated and "kernel lines only" in self.damage)
+        # A log is not rotated while it is empty: where lines are few, or the kernel's alone, no date need be there.
+        tells = not (self.dated and (self.seldom or "kernel lines only" in self.damage))
         if self.cuts and tells and self.chance(0.15, "missing part"):
             # Number 0 is the oldest.
             self.gone = {pick.randrange(len(self.cuts))}

@@ -150,8 +150,7 @@ def resets(seen: KernelLog) -> str:
     since = moment(when, seen.clock.now)
     if seen.by_counter:
         return f"sockets were reset: {total} since {since}, by the counter alone"
-    text = wording.count(total, "socket")
-    return f"more resets than messages: {text} reset since {since}, {seen.hits(since=when - 1)} in the log"
+    return f"more resets than messages: {total} since {since}, {seen.hits(since=when - 1)} in the log"
 
 
 def found(seen: KernelLog) -> str:
@@ -182,7 +181,9 @@ def rest(seen: KernelLog) -> Iterator[str]:
         if seen.hits():
             yield f"Earlier runs saw {wording.count(seen.hits(), 'message')}"
         # With the remedy: a check that cannot see its log must not look healthy.
-        yield f"{UNREADABLE}: {'; '.join(filter(None, [seen.unreadable, seen.remedy]))}"
+        yield f"{UNREADABLE}: {seen.unreadable}"
+        if seen.remedy:
+            yield seen.remedy
         return
     if not seen.view:
         return

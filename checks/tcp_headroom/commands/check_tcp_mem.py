@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 NAME = "TCP MEM"
 
-_HOLDERS = "find who holds it (ss -tm); if memory allows, raise net.ipv4.tcp_mem (see -v)"
+_HOLDERS = "find who holds it (ss -tm); if memory allows, raise tcp_mem (see -v)"
 NEXT_STEPS = {
     "usage": _HOLDERS,
     "pages": _HOLDERS,
     "under_pressure": _HOLDERS,
     "memory_usage": "find who holds it (ss -tm); then lower net.ipv4.tcp_mem (see -v)",
-    "levels": "set tcp_mem in rising order: check_tcp_limits -v",
+    "levels": "set tcp_mem in rising order",
 }
 
 COUNTERS = {

@@ -11,7 +11,7 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.cgroups import holders as by_cgroup
 from tcp_headroom.cgroups import tree
 from tcp_headroom.proc import clock, sockstat, sockstat6
-from tcp_headroom.sockets import closed, owners
+from tcp_headroom.sockets import closed
 from tcp_headroom.verdict import conclusion, starvation
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ def lines(arguments: argparse.Namespace, held: int | None, kept: int) -> Iterato
     except Blind:
         unlisted = sockstat6.Unlisted()
     if looked_up:
+        from tcp_headroom.sockets import owners
+
         elsewhere = unlisted.most > 0 or not unlisted.alloc
         yield from owners.of_memory(held, kept, max(0, deadline - time.monotonic()), elsewhere)
     yield from closed.lines(unlisted, deadline - time.monotonic() if looked_up else None)

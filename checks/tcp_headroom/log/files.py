@@ -39,6 +39,10 @@ ATTEMPTS = 3
 """How often the rotated files are read while each reading finds that they were renamed meanwhile."""
 QUARTER = 900
 """Time zones differ by multiples of so many seconds."""
+ZONES = 14 * 3600
+"""The most by which a zone differs from UTC, in seconds."""
+SHORTEST = 22 * 3600
+"""No part that is rotated by the day has less time in it, in seconds; a day has 23 hours when the clocks change."""
 
 
 def view(
@@ -218,13 +222,13 @@ def _pace(lines: list[formats.Line], wanted: Wanted) -> float | None:
 def _skipped(newest: float, pace: float | None, reading: Reading) -> bool:
     """Whether a dated part is missing between what was read and one that ends at ``newest``, with lines of that pace.
 
-    It should be there by the others' dates. But an empty log is not rotated, so only one that is never quiet for so
-    long has lost it.
+    It should be there by the others' dates, which may be those of another zone than this one's. But an empty log is
+    not rotated, so only one that is never quiet for so long has lost it.
     """
     pace = reading.pace or pace
-    if reading.due is None or reading.since is None or reading.since < reading.due or pace is None:
+    if reading.due is None or reading.since is None or reading.since < reading.due - ZONES or pace is None:
         return False
-    return reading.since - newest > 2 * pace
+    return reading.since - newest > max(2 * pace, SHORTEST)
 
 
 def _zero(block: Block, written: float, reading: Reading, current: bool) -> float:
@@ -247,7 +251,7 @@ def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> N
         return
     late = written - max(times)
     shift = round(late / QUARTER) * QUARTER
-    if not shift or abs(shift) > 14 * 3600 or abs(late - shift) > 3:
+    if not shift or abs(shift) > ZONES or abs(late - shift) > 3:
         return
     local = time.localtime(written).tm_gmtoff
     if shift < 0 or shift == local:

@@ -191,8 +191,10 @@ def _dated(
         near.when is not None and abs(near.when - line.when) < DISORDER for side in sides for near in side
     ):
         return line.when, line.digits
-    times = [next(iter(trusted(side, wanted)), None) for side in (sides[1], sides[0])]
-    when = next((time for time in times if time is not None), None)
+    before, after = (trusted(side, wanted) for side in sides)
+    # It is no older than what stands before it; what follows with an older stamp is astray itself.
+    floor = max(before, default=0.0)
+    when = next((time for time in after if time >= floor - DISORDER), floor or None)
     if when is None and line.when > wanted.window.now:
         _add(scan, f"a message about socket memory is stamped in the future: {wording.clean(line.digits, 40)}")
     return when if when is not None or line.when > wanted.window.now else line.when, line.digits
@@ -219,9 +221,10 @@ def _doubt(
         return
     when = line.when
     if when is None:
-        # It is no younger than what follows.
+        # It is no younger than what follows, and no older than what stands before, whatever the file's own time is.
         after = trusted(samples(block.data, end + 1, 1, wanted, zero), wanted)
-        when = after[0] if after else scan.after if scan.after is not None else written
+        earlier = trusted(samples(block.data, block.data.rfind(b"\n", 0, end) + 1, -1, wanted, zero), wanted)
+        when = after[0] if after else scan.after if scan.after is not None else max([written, *earlier])
     if when < wanted.window.start:
         return
     before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]

@@ -21,7 +21,6 @@ import time
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
-from tcp_headroom.sockets import sock_diag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +47,6 @@ FIRST_PID_NAMESPACE = 4026531836
 """``PROC_PID_INIT_INO`` (include/linux/proc_ns.h), since 3.8."""
 
 PROTOCOLS = (b"TCP", b"TCPv6")
-
-LISTED = (*range(sock_diag.ESTABLISHED, sock_diag.TIME_WAIT), *range(sock_diag.CLOSE_WAIT, sock_diag.CLOSING + 1))
-"""All states that are in a list."""
 
 EXPLANATION = (
     "reset, timed out or ended, while their program keeps the descriptor. They keep their memory; ss does not show them, "
@@ -122,8 +118,14 @@ class _Search:
         if len(found) < FEW:
             self.complete = not self.trouble and _sees_all()
             return {}
+        from tcp_headroom.sockets import sock_diag  # not for a host without such descriptors
+
+        listed = (
+            *range(sock_diag.ESTABLISHED, sock_diag.TIME_WAIT),
+            *range(sock_diag.CLOSE_WAIT, sock_diag.CLOSING + 1),
+        )
         for family in (_socket.AF_INET, _socket.AF_INET6):
-            for sockets in sock_diag.dump(family, LISTED, self.deadline):
+            for sockets in sock_diag.dump(family, listed, self.deadline):
                 for _state, _timer, _here, _there, _address, inode, _attribute in sockets:
                     found.pop(inode, None)
         self.complete = not self.trouble and _sees_all()

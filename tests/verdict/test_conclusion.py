@@ -201,8 +201,8 @@ def test_an_alarm_of_strict_thresholds(host: Host, command: str, option: str, co
 def test_without_a_log(host: Host) -> None:
     host.readable = False
     assert host.agreed() == (
-        f"Verdict: no shortage now, earlier not known - {AT_REST}; no reset in this network namespace in the last 1h; others "
-        "(containers) are not known: no kernel log: cannot open /dev/kmsg: Operation not permitted; ask for a group. Next: "
+        f"Verdict: no shortage now, earlier not known - {AT_REST}; no reset in this network namespace in the last 1h; "
+        "containers are not known: no kernel log: cannot open /dev/kmsg: Operation not permitted; ask for a group. Next: "
         "run check_tcp_kernel_log -v on that host, every few minutes, as a user who can read its kernel log, and with enough "
         "time (-t)"
     )

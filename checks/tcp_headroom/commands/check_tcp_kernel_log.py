@@ -228,8 +228,8 @@ def explanation(seen: KernelLog) -> Iterator[str]:
             yield "A container that had 1 orphan cannot have passed tcp_max_orphans."
     if seen.sample:
         yield (
-            f"TCPAbortOnMemory is {seen.sample.value}: so many orphans of this network namespace were reset since it "
-            "began. This counter misses no reset, but it does not see other network namespaces (containers)."
+            f"TCPAbortOnMemory: {wording.count(seen.sample.value, 'orphan')} reset in this network namespace since it began. "
+            "This counter misses no reset, but it does not see other network namespaces (containers)."
         )
         if seen.growth:
             yield resets(seen)

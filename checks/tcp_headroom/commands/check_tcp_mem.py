@@ -305,7 +305,7 @@ def rest(seen: Memory) -> Iterator[str]:
         yield f"not counted: sockets that {sysctl.BYPASS} exempts"
     if seen.levels is None or seen.pages is None or seen.usage is None or seen.ambiguous:
         return
-    places = (("pressure", seen.levels.pressure), ("the maximum", seen.levels.max))
+    places = (("the pressure level", seen.levels.pressure), ("the maximum", seen.levels.max))
     yield ", ".join(
         f"{wording.size(abs(level - seen.pages) * seen.page)} {'over' if seen.pages > level else 'below'} {name}"
         for name, level in places

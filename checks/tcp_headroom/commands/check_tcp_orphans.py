@@ -45,12 +45,12 @@ UNSHIFTED_LEVELS = ("50", "90")
 """The defaults where the kernel knows no penalty for this limit."""
 
 NEXT_STEPS = {
-    "usage": "find their service: ss -tan state fin-wait-1",
-    "container_usage": "find their service (ss -tan state fin-wait-1), then raise numtcpsock on the node",
+    "usage": "find the service: ss -tan state fin-wait-1",
+    "container_usage": "find the service (ss -tan state fin-wait-1), then raise numtcpsock on the node",
     "limit": "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144",
 }
 
-URGENT = "if memory allows, raise it; find their service: ss -tan state fin-wait-1"
+URGENT = "if memory allows, raise the limit; find the service: ss -tan state fin-wait-1"
 """The step where peers that still answer lose data."""
 
 EXAMPLES = """\
@@ -314,7 +314,7 @@ def explanation(seen: Orphans) -> Iterator[str]:
     )
     for aborts in seen.counters.values():
         yield (
-            f"TCPAbortOnMemory is {aborts}: so many orphans of this network namespace were reset since it began, "
+            f"TCPAbortOnMemory: {wording.count(aborts, 'orphan')} reset in this network namespace since it began, "
             "because of tcp_max_orphans or tcp_mem."
         )
     if seen.lookup_seconds:

@@ -80,7 +80,7 @@ def _configuration(found: Evidence) -> Verdict | None:
     if not limit and not levels:
         return None
     factor, starved = _passed(found), _starved(found)
-    set_mem = "set net.ipv4.tcp_mem to three rising page counts"
+    set_mem = "set net.ipv4.tcp_mem to three page counts, smallest first"
     if starved and not isinstance(found.pages, Blind):
         set_mem += f", the last well above the {found.pages} in use"
     acute, steps = [], []
@@ -245,8 +245,7 @@ def _healthy(found: Evidence) -> Verdict:
         text = f"{now}; the last {found.window} is not fully known: {because}"
     else:
         text = (
-            f"{now}; no reset in this network namespace in the last {found.window}; others (containers) are not known: "
-            f"{because}"
+            f"{now}; no reset in this network namespace in the last {found.window}; containers are not known: {because}"
         )
     return Verdict(NO_SHORTAGE, text, step)
 

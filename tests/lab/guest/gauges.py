@@ -98,7 +98,7 @@ def memory() -> None:
         _starve(sink)
         kernel.wait(kernel.pressure, "the pressure phase")
         capture("22-mem-above-pressure")
-        checks.memory().expect(WARNING, " over pressure, ")
+        checks.memory().expect(WARNING, " over the pressure level, ")
         checks.verdict(checks.MEMORY, f"above pressure {held // 2}", commands=checks.BY_MEMORY)
         default = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
         kernel.limit(16)

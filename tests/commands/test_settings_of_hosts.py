@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 from typing import NamedTuple
 
 import pytest
 
 from tcp_headroom.proc import meminfo
-from workbench.command import FIXTURES, Output, Run
+from workbench.command import FIXTURES, ROOT, Output, Run
+from workbench.machine import require_namespaces
 from workbench.sysctl_trees import plant
 
 HOSTS = FIXTURES / "settings"
@@ -212,3 +215,26 @@ def test_nothing_is_laid_over_a_plain_tree(tmp_path: pathlib.Path) -> None:
     (tmp_path / "meminfo").touch()
     assert not meminfo.foreign(str(tmp_path)) and not meminfo.foreign("/proc")
     assert not meminfo.foreign("/nonexistent")
+
+
+OVERLAY = """
+mount -t tmpfs none "$1"; cd "$1"; mkdir lower upper work tree
+mount -t tmpfs none lower; mkdir -p lower/sys/net/ipv4; touch lower/meminfo lower/sys/net/ipv4/tcp_mem
+mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none tree
+[ "$(stat -c %d tree)" != "$(stat -c %d tree/meminfo)" ]
+ask='from tcp_headroom.proc import meminfo; print(meminfo.foreign("tree"))'
+"$2" -c "$ask"; mount -t tmpfs none upper; touch upper/other; mount --bind upper/other tree/meminfo; "$2" -c "$ask"
+"""
+
+
+def test_a_tree_in_a_container_image_is_a_plain_tree(tmp_path: pathlib.Path) -> None:
+    """On overlayfs a file is of another device than its directory; that alone is no other file laid over it."""
+    command = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc")
+    require_namespaces(*command[:4])
+    done = subprocess.run(
+        [*command, OVERLAY, "sh", str(tmp_path), sys.executable], env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "checks")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if "mount" in done.stderr:
+        pytest.skip(f"this machine does not let this user do: {done.stderr.strip()}")
+    assert (done.stderr, done.stdout) == ("", "False\nTrue\n")

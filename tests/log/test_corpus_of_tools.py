@@ -115,7 +115,10 @@ def test_dmesg(tmp_path: pathlib.Path, moment: Moment, name: str, caller: str) -
         ring.write_text("".join(f"<6>[{stamp:12.6f}]{caller} {x}\n" for stamp, x in stamps if x))
         shown = subprocess.run(
             [dmesg, "-F", ring, *DMESG[name]],
-            env={"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}, check=True, capture_output=True,
+            env={"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C"}, capture_output=True,
         )  # fmt: skip
+        if b"invalid option" in shown.stderr:
+            pytest.skip(f"dmesg of this util-linux has no {DMESG[name][0]}")
+        shown.check_returncode()
         written[message] = shown.stdout
     judge(tmp_path, moment, written, name in DMESG_MUST, name == "without time" and not caller)

@@ -16,6 +16,7 @@ import pytest
 
 from tcp_headroom.proc.sockstat6 import Unlisted
 from tcp_headroom.sockets import closed
+from workbench.machine import program
 from workbench.namespaces import UNSHARE, namespaces_allowed
 from workbench.netlink import Kernel, Refusing, done, install, message
 from workbench.tenants import tenant
@@ -234,7 +235,7 @@ def test_ss_does_not_show_them() -> None:
         ends = {(other.getpeername()[1], other.getsockname()[1]) for other in others}
         for client in clients:
             reset(client)
-        shown = subprocess.run(["ss", "-Htan"], capture_output=True, text=True, check=True).stdout
+        shown = subprocess.run([program("iproute2", "ss"), "-Htan"], capture_output=True, text=True, check=True).stdout
         pairs = [line.split()[3:5] for line in shown.splitlines()]
         assert not {(int(here.rpartition(":")[2]), int(there.rpartition(":")[2])) for here, there in pairs if there[-1] != "*"} & ends  # fmt: skip
         assert keeps(own()) == 12

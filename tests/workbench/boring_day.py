@@ -10,15 +10,18 @@ from __future__ import annotations
 import calendar
 import contextlib
 import gzip
+import importlib
 import lzma
 import os
 import pathlib
+import pkgutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 
+import tcp_headroom
 from tcp_headroom.proc import netstat, reading
 from workbench import journals
 from workbench.boring_hosts import BURST, DAY, HOSTS, HOUR, KERN, MINUTE, File, Host
@@ -248,7 +251,9 @@ class Day:
 
 @contextlib.contextmanager
 def user(agent: bool) -> Iterator[None]:
-    """Within, files are opened with the rights of an agent."""
+    """Within, files are opened with the rights of an agent, who may be unable to read this checkout."""
+    for module in pkgutil.walk_packages(tcp_headroom.__path__, "tcp_headroom."):
+        importlib.import_module(module.name)
     if agent:
         os.setegid(NOBODY)
         os.seteuid(NOBODY)

@@ -15,6 +15,7 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 
 FILE = "meminfo"
+LIMIT = "sys/net/ipv4/tcp_mem"
 
 _WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:")
 
@@ -58,14 +59,25 @@ def parse(text: str) -> Meminfo:
     return Meminfo(total, low if low and low > 0 else None, None if available is None else max(0, available))
 
 
+def _device(path: str) -> int | None:
+    try:
+        return os.stat(path).st_dev
+    except OSError:
+        return None
+
+
 def foreign(root: str) -> bool:
     """Whether it may show the memory of a container, while the limits of TCP are the machine's.
 
-    lxcfs mounts a file of its own over it. OpenVZ shows the container's as well, where there are beancounters, but
-    not ``/proc/bc``, which only the node has.
+    lxcfs mounts a file of its own over it, but not over the limits. OpenVZ shows the container's as well, where there
+    are beancounters, but not ``/proc/bc``, which only the node has.
+
+    A copy of a /proc on overlayfs has files of another device than its directories (Documentation/filesystems/overlayfs.rst,
+    "Inode properties"), so a file that nobody mounts over is the measure where there is one.
     """
     try:
-        if os.stat(os.path.join(root, FILE)).st_dev != os.stat(root).st_dev:
+        device = os.stat(os.path.join(root, FILE)).st_dev
+        if device != os.stat(root).st_dev and device != _device(os.path.join(root, LIMIT)):
             return True
         return os.path.lexists(os.path.join(root, "user_beancounters")) and not os.path.isdir(os.path.join(root, "bc"))
     except (OSError, ValueError):

@@ -32,6 +32,11 @@ def clean(text: str, limit: int = MAX_LINE) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def digits(text: str) -> bool:
+    """Whether ``text`` is made of ASCII digits, of which there is one at least."""
+    return bool(text) and not text.strip("0123456789")
+
+
 def path(name: str) -> str:
     """A path, or the name of a source, as it is printed: a path is one word, so that ``shortened`` finds it."""
     return clean(name).replace(" ", "?") if "/" in name else clean(name)

@@ -92,7 +92,10 @@ class Root:
             # The descriptor of the file that was looked at, and none put in its place since.
             with open(f"/proc/self/fd/{place}", "rb", buffering=0) as file:
                 chunks = []
-                while limit > 0 and (chunk := file.read(min(limit, 1 << 20))):
+                while limit > 0:
+                    chunk = file.read(min(limit, 1 << 20))
+                    if not chunk:
+                        break
                     chunks.append(chunk)
                     limit -= len(chunk)
                 return b"".join(chunks)

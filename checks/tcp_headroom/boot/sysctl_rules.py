@@ -165,7 +165,7 @@ def parse(line: bytes, tool: str) -> tuple[str, str | None] | None:
     if dash:
         left = left[1:]
         # procps strips the line, then takes the dash off, twice if need be, and looks for blanks at the end only.
-        left = left.strip() if tool == SYSTEMD else left.removeprefix(b"-")
+        left = left.strip() if tool == SYSTEMD else left[left.startswith(b"-") :]
     left = left.rstrip()
     if len(left) > KEY:
         return None

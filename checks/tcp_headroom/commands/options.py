@@ -114,7 +114,7 @@ def whole(noun: str = "", most: int = 10**9 - 1) -> Callable[[str], int]:
 def duration(text: str) -> tuple[str, int]:
     """An option's type: a duration as written and in seconds."""
     number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) <= 6 and int(number) and unit in _UNITS):
+    if not (wording.digits(number) and len(number) <= 6 and int(number) and unit in _UNITS):
         raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a duration; examples: 90s 15m 1h 2d")
     return text, int(number) * _UNITS[unit]
 

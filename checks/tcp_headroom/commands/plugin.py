@@ -220,7 +220,8 @@ class Wording(nagiosplugin.Summary):
             if result.state == nagiosplugin.Ok or not result.hint or result.hint in findings:
                 continue
             said = bool(figure) and any(figure in finding for finding in findings)
-            findings.append(result.hint.removesuffix(f": {figure}") if said else result.hint)
+            ending = f": {figure}"
+            findings.append(result.hint[: -len(ending)] if said and result.hint.endswith(ending) else result.hint)
             step = self._step(result)
             steps.append("" if step in steps else step)
         state = str(results.most_significant_state).upper()

@@ -13,8 +13,8 @@ command line that make the two differ:
 from __future__ import annotations
 
 import re
-from collections import namedtuple
 
+from tcp_headroom import namedtuple
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import cmdline, meminfo, reading, zoneinfo
 

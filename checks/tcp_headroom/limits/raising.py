@@ -6,9 +6,7 @@ swapped out, and what is above that is no limit that comes before the OOM killer
 
 from __future__ import annotations
 
-from collections import namedtuple
-
-from tcp_headroom import wording
+from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot
 from tcp_headroom.limits.tcp_mem import TcpMem

@@ -8,9 +8,8 @@ and no journal has seen the same time.
 from __future__ import annotations
 
 import functools
-from collections import namedtuple
 
-from tcp_headroom import wording
+from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import proof
 from tcp_headroom.log.views import AND, View, believed, union

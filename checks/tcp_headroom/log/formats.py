@@ -89,7 +89,7 @@ _LAST_REPEATED = rb"last message repeated ([0-9]{1,9}) times?\b"
 
 
 # Compiled at the first line that needs it: no log needs all, and one that cannot be opened needs none.
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def _compiled(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern, re.DOTALL)
 

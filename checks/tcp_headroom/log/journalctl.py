@@ -116,5 +116,5 @@ def _refusal(complaint: str) -> Blind:
     if "systemd-journal" in complaint:
         remedy = "add this user to group systemd-journal"
         return Blind("journalctl cannot read the journal: this user may not see it", remedy=remedy)
-    reason = wording.clean(complaint.removesuffix("\n"), 120) or "it says nothing"
+    reason = wording.clean(complaint.rstrip("\n"), 120) or "it says nothing"
     return Blind(f"journalctl cannot read the journal: {reason}")

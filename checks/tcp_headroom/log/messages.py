@@ -87,7 +87,7 @@ TALKERS = {
 
 
 # Compiled at the first message that may be of the family, which most runs never see.
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def _compiled() -> tuple[re.Pattern[str], re.Pattern[str]]:
     family = "|".join(f"({text.pattern})" for text in FAMILY)
     return re.compile(family, re.ASCII), re.compile(_SUPPRESSED, re.ASCII)

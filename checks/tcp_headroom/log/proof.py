@@ -21,7 +21,7 @@ Times are seconds since the epoch.
 
 from __future__ import annotations
 
-from collections import namedtuple
+from tcp_headroom import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import os
 import re
 import stat
 import time
-from collections import namedtuple
 
+from tcp_headroom import namedtuple
 from tcp_headroom.log.block_reader import COMPRESSED
 
 _DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"

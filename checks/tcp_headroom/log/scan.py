@@ -11,9 +11,8 @@ than the window. A stamp of the future and one of a clock that was not set are d
 from __future__ import annotations
 
 import re
-from collections import namedtuple
 
-from tcp_headroom import wording
+from tcp_headroom import namedtuple, wording
 from tcp_headroom.log import formats, messages
 from tcp_headroom.log.block_reader import LONGEST
 from tcp_headroom.log.samples import DISORDER, SAMPLES, Wanted, end_of, lines, named, samples, trusted
@@ -270,6 +269,8 @@ def _wanted(block: Block) -> list[tuple[int, int]]:
 
 
 def _repetitions(data: bytes, start: int, places: dict[int, int]) -> None:
-    while data.find(_REPEATED, start, end := end_of(data, start)) >= 0:
+    end = end_of(data, start)
+    while data.find(_REPEATED, start, end) >= 0:
         places[start] = end
         start = end + 1
+        end = end_of(data, start)

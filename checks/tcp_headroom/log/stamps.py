@@ -68,7 +68,7 @@ class Stamp(namedtuple("Stamp", "kind when uptime digits zoned end")):
     end: int
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def _compiled() -> re.Pattern[bytes]:
     return re.compile(b"|".join(b"(?P<" + kind.encode() + b">" + text + b")" for kind, text in PATTERNS.items()))
 

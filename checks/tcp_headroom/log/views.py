@@ -5,9 +5,7 @@ The typed value that ``kmsg``, ``journal`` and ``files`` hand to ``choice``. Tim
 
 from __future__ import annotations
 
-from collections import namedtuple
-
-from tcp_headroom import wording
+from tcp_headroom import namedtuple, wording
 from tcp_headroom.log import messages
 from tcp_headroom.log.proof import Proof, inside
 from tcp_headroom.log.proof import Window as Window

@@ -11,8 +11,8 @@ which may be a thousand times as long, because every run of check_tcp_orphans re
 from __future__ import annotations
 
 import time
-from collections import namedtuple
 
+from tcp_headroom import namedtuple
 from tcp_headroom.memory import state
 
 TYPE_CHECKING = False

@@ -10,6 +10,9 @@ from tcp_headroom.proc import reading
 
 BOOT_ID = "sys/kernel/random/boot_id"
 
+BOOTTIME = 7
+"""CLOCK_BOOTTIME (include/uapi/linux/time.h), which the module ``time`` names since Python 3.7."""
+
 
 class Clock:
     """One moment on three clocks, in seconds, and the boot it belongs to."""
@@ -46,7 +49,7 @@ def read(root: str) -> Clock:
         boot = ""
     monotonic = boottime = time.monotonic()
     try:
-        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        boottime = time.clock_gettime(BOOTTIME)
     except OSError:
         pass  # New in 2.6.39: an older kernel has no better clock.
     offsets = _offsets()

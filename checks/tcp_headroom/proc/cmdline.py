@@ -35,7 +35,9 @@ def words(text: str) -> Iterator[str]:
 
 
 def _unquoted(word: str) -> str:
-    if word.startswith('"'):
-        return word[1:].removesuffix('"')
     key, assigned, value = word.partition("=")
-    return key + assigned + (value[1:].removesuffix('"') if value.startswith('"') else value)
+    if word.startswith('"'):
+        key, assigned, value = "", "", word
+    if value.startswith('"'):
+        value = value[1:-1] if value.endswith('"', 1) else value[1:]
+    return key + assigned + value

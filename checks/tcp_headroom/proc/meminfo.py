@@ -9,8 +9,8 @@ address directly, from which network buffers come.
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
+from tcp_headroom import namedtuple
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 

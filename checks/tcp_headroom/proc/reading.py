@@ -65,6 +65,6 @@ def integer(word: str) -> int:
     that a 64-bit number has. Stricter than ``int``, which takes ``1_000`` and the
     digits of every script.
     """
-    if len(word) > 20 or not word.isascii() or not word.removeprefix("-").isdigit():
+    if len(word) > 20 or not wording.digits(word[word.startswith("-") :]):
         raise ValueError(f"not a number: {wording.clean(word, 40)}")
     return int(word)

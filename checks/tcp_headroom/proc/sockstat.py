@@ -12,8 +12,7 @@ at all inside a container (``sockstat_seq_show``: ``if (!ve_is_super(get_exec_en
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from tcp_headroom import namedtuple
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 

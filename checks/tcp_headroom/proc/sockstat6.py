@@ -5,8 +5,7 @@ A line ``TCP6: inuse N`` (net/ipv6/proc.c, ``sockstat6_seq_show``). There is no 
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from tcp_headroom import namedtuple
 from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 

@@ -215,7 +215,7 @@ def _inode(descriptor: str, folder: int | None = None) -> int:
     if not link.startswith("socket:["):
         return 0
     inode = link[len("socket:[") : -1]
-    return int(inode) if inode.isascii() and inode.isdigit() else 0
+    return int(inode) if wording.digits(inode) else 0
 
 
 def _protocol(pid: str, descriptor: str) -> bytes:

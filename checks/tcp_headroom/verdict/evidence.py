@@ -5,8 +5,7 @@ A value that is unknown is a ``Blind`` in its place, which says why.
 
 from __future__ import annotations
 
-from collections import namedtuple
-
+from tcp_headroom import namedtuple
 from tcp_headroom.proc.sockstat6 import Unlisted
 
 TYPE_CHECKING = False

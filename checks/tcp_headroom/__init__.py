@@ -34,4 +34,4 @@ else:
         return made
 
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

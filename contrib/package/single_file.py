@@ -68,9 +68,13 @@ def stripped(source: str) -> str:
 
 
 def library() -> dict[str, str]:
-    """The modules of nagiosplugin, and its licence."""
+    """The modules of nagiosplugin, without its tests and examples, and its licence."""
     folder = pathlib.Path(nagiosplugin.__path__[0])
-    found = {f"nagiosplugin/{path.relative_to(folder)}": path.read_text("utf-8") for path in folder.rglob("*.py")}
+    found = {
+        f"nagiosplugin/{path.relative_to(folder)}": path.read_text("utf-8")
+        for path in folder.rglob("*.py")
+        if not {"examples", "tests"} & {*path.parts}
+    }
     for path in importlib.metadata.files("nagiosplugin") or []:
         if path.name.startswith("LICENSE"):
             found["nagiosplugin/LICENSE"] = path.read_text("utf-8")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from tcp_headroom.proc.sockstat6 import Unlisted
 
+    Place = tuple[str, str]
+    """Process and descriptor."""
+
 PROC = "/proc"
 """Never another tree: the sockets are this machine's."""
 
@@ -52,9 +55,6 @@ EXPLANATION = (
     "reset, timed out or ended, while their program keeps the descriptor. They keep their memory; ss does not show them, "
     "lsof does (protocol: TCP)"
 )
-
-Place = tuple[str, str]
-"""Process and descriptor."""
 
 
 def lines(host: Unlisted, patience: float | None) -> Iterator[str]:

@@ -1,7 +1,8 @@
-# Called by contrib/package/build: the source package, from which each distribution makes its own, and the packages of the
-# targets whose Python is that of Debian 12, 3.11, so that the byte code is right. TARGETS names others to be tried.
-# Needs the sdist, and packs the library as the interpreter PYTHON has it.
+# Called by contrib/package/build, after the sdist: makes the source package, from which each distribution makes its own, and
+# the packages of the targets whose Python is that of Debian 12, 3.11, so that the byte code is right. TARGETS names others.
+# The library is packed as the interpreter PYTHON has it.
 set -eu
+umask 022
 here=$PWD/contrib/package
 top=$WORK/rpm
 targets=${TARGETS:-el8 sles15}
@@ -10,7 +11,7 @@ command -v rpmbuild >/dev/null || {
     exit 1
 }
 [ -f "$SDIST" ] || {
-    echo "$SDIST is missing: make the sdist first, contrib/package/build sdist rpm" >&2
+    echo "$SDIST is missing: contrib/package/build rpm makes it first" >&2
     exit 1
 }
 rm -rf "$top"

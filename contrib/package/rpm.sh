@@ -41,16 +41,17 @@ find "$top" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 # The same bytes each time: no name of this machine, no time of today. A home of its own: no macros of who builds.
 # Dependencies are those of the target: only --nodeps builds for it on Debian, whose sh cannot run its own brp-compress.
 made() {
-    HOME=$top rpmbuild --quiet --nodeps --define "_topdir $top" --define "_buildhost tcp-headroom.localhost" \
+    (cd "$top" && HOME=$top rpmbuild --quiet --nodeps --define "_buildhost tcp-headroom.localhost" \
         --define "use_source_date_epoch_as_buildtime 1" --define "clamp_mtime_to_source_date_epoch 1" \
         --define "__brp_compress bash %{_rpmconfigdir}/brp-compress %{_prefix}" \
-        --define "_binary_payload w9.gzdio" --define "_source_payload w9.gzdio" "$@" >"$top/log" 2>&1 || {
+        --define "_binary_payload w9.gzdio" --define "_source_payload w9.gzdio" "$@") >"$top/log" 2>&1 || {
         cat "$top/log" >&2
         exit 1
     }
 }
-made -bs "$spec"
+# The source package contains the spec with its macros replaced, so the place must have the same name each time.
+made --define "_topdir ." -bs SPECS/tcp-headroom.spec
 for target in $targets; do
-    made --load "$here/rpm/$target.macros" --define "dist .$target" -bb "$spec"
+    made --define "_topdir $top" --load "$here/rpm/$target.macros" --define "dist .$target" -bb "$spec"
 done
 cp "$top"/SRPMS/*.src.rpm "$top"/RPMS/noarch/*.rpm "$DIST/"

@@ -212,7 +212,7 @@ def test_a_state_that_cannot_be_used(host: Host) -> None:
 
 NEVER = {
     "tcp_headroom.cgroups.holders", "tcp_headroom.cgroups.throttled", "tcp_headroom.sockets.closed",
-    "tcp_headroom.commands.holders", "tcp_headroom.proc.sockstat6", "tcp_headroom.memory.growth", "heapq",
+    "tcp_headroom.commands.holders", "tcp_headroom.proc.sockstat6", "tcp_headroom.memory.growth",
 }  # fmt: skip
 
 

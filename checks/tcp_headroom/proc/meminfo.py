@@ -15,7 +15,6 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.proc import reading
 
 FILE = "meminfo"
-LIMIT = "sys/net/ipv4/tcp_mem"
 
 _WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:")
 
@@ -59,11 +58,17 @@ def parse(text: str) -> Meminfo:
     return Meminfo(total, low if low and low > 0 else None, None if available is None else max(0, available))
 
 
-def _device(path: str) -> int | None:
+def _mount(path: str) -> str:
+    """The number of the mount it is on (``/proc/self/fdinfo``, proc(5), Linux 3.15), or before that its path. Raises ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        return os.stat(path).st_dev
-    except OSError:
-        return None
+        with open(f"/proc/self/fdinfo/{descriptor}") as file:
+            for line in file:
+                if line.startswith("mnt_id:"):
+                    return line.split()[1]
+    finally:
+        os.close(descriptor)
+    return path
 
 
 def foreign(root: str) -> bool:
@@ -72,12 +77,12 @@ def foreign(root: str) -> bool:
     lxcfs mounts a file of its own over it, but not over the limits. OpenVZ shows the container's as well, where there
     are beancounters, but not ``/proc/bc``, which only the node has.
 
-    A copy of a /proc on overlayfs has files of another device than its directories (Documentation/filesystems/overlayfs.rst,
-    "Inode properties"), so a file that nobody mounts over is the measure where there is one.
+    The device alone is no proof: on overlayfs a file has another than its directory
+    (Documentation/filesystems/overlayfs.rst, "Inode properties").
     """
+    path = os.path.join(root, FILE)
     try:
-        device = os.stat(os.path.join(root, FILE)).st_dev
-        if device != os.stat(root).st_dev and device != _device(os.path.join(root, LIMIT)):
+        if os.stat(path).st_dev != os.stat(root).st_dev and _mount(path) != _mount(root):
             return True
         return os.path.lexists(os.path.join(root, "user_beancounters")) and not os.path.isdir(os.path.join(root, "bc"))
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ documents=/usr/share/doc/$name
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod +x /usr/sbin/policy-rc.d
 apt-get -qq update
-git clone --quiet /mnt/source.bundle /root/clone
+git -c advice.detachedHead=false clone --quiet /mnt/source.bundle /root/clone
 
 step() {
     printf '\n== %s\n' "$*"
@@ -74,21 +74,25 @@ checked() {
     }
 }
 
-echo "Icinga 2"
-cp $documents/contrib/icinga2/tcp-headroom-services.conf /etc/icinga2/conf.d/
-checked icinga2 daemon -C --dump-objects
-for kind in CheckCommand Service; do
-    [ "$(icinga2 object list --type $kind | grep -c "^Object .*\(^\|'\|!\)tcp_\(kernel_log\|limits\|mem\|orphans\)' of type '$kind'")" = 4 ]
-done
-rm /etc/icinga2/conf.d/tcp-headroom-services.conf
-checked icinga2 daemon -C
+# The number of services in what a daemon says of its configuration.
+services() {
+    sed -n 's/.*\(Checked\|Instantiated\) \([0-9]*\) [Ss]ervices\..*/\2/p' /root/checked
+}
 
-echo "Nagios"
+echo "Icinga 2, with the commands that include <plugins-contrib> finds"
+checked icinga2 daemon -C
+before=$(services)
+cp $documents/contrib/icinga2/tcp-headroom-services.conf /etc/icinga2/conf.d/
+checked icinga2 daemon -C
+[ "$(services)" = $((before + 4)) ]
+rm /etc/icinga2/conf.d/tcp-headroom-*.conf
+
+echo "Nagios, with the commands of /etc/nagios-plugins/config"
 checked nagios4 -v /etc/nagios4/nagios.cfg
+before=$(services)
 cp $documents/contrib/nagios/tcp-headroom-templates.cfg $documents/contrib/nagios/tcp-headroom-services.cfg /etc/nagios4/conf.d/
-before=$(sed -n 's/.*Checked \([0-9]*\) services.*/\1/p' /root/checked)
 checked nagios4 -v /etc/nagios4/nagios.cfg
-[ "$(sed -n 's/.*Checked \([0-9]*\) services.*/\1/p' /root/checked)" = $((before + 4)) ]
+[ "$(services)" = $((before + 4)) ]
 rm /etc/nagios4/conf.d/tcp-headroom-*.cfg
 
 echo "NRPE"

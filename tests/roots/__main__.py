@@ -65,7 +65,9 @@ class Seen(NamedTuple):
 
 def package() -> pathlib.Path:
     """The Debian package of this commit: the one in dist/ if it was made since, else made now, without its tests."""
-    version = re.search('^__version__ = "(.*)"', (CHECKOUT / "checks/tcp_headroom/__init__.py").read_text(), re.MULTILINE)
+    version = re.search(
+        '^__version__ = "(.*)"', (CHECKOUT / "checks/tcp_headroom/__init__.py").read_text(), re.MULTILINE
+    )
     assert version
     made = CHECKOUT / f"dist/monitoring-plugins-tcp-headroom_{version[1]}-1_all.deb"
     committed = subprocess.run(

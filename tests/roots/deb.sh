@@ -43,7 +43,7 @@ current=$(dpkg-deb --field /mnt/package.deb Version)
 dpkg-deb --raw-extract /mnt/package.deb /root/earlier
 sed -i "s/^Version: .*/Version: 0~earlier/" /root/earlier/DEBIAN/control
 dpkg-deb --build /root/earlier /root/packages/$name-earlier.deb >/dev/null
-! getent passwd nagios
+[ -z "$(getent passwd nagios)" ]
 install /root/packages/$name-earlier.deb nagios-nrpe-server
 [ "$(version)" = "install ok installed 0~earlier" ]
 [ "$(stat -c '%U %G %a' $state)" = "nagios nagios 700" ]
@@ -119,14 +119,12 @@ named() {
         \( -name '*tcp-headroom*' -o -name '*tcp_headroom*' -o -name 'check_tcp_[klmo]*' -o -name '_check_tcp_*' \) -print
 }
 apt-get -qq remove $name >/root/apt
-cat /root/apt
-! grep -i "not empty" /root/apt
+[ "$(grep -c "not empty" /root/apt)" = 0 ]
 named | grep -v '^/var/lib/dpkg/info/' | sort | tee /root/left
 printf '%s\n' /etc/nagios-plugins/config/tcp-headroom.cfg /etc/nagios/nrpe.d/tcp-headroom.cfg $state | cmp - /root/left
 
 step "purge: nothing is left"
 apt-get -qq purge $name >/root/apt
-cat /root/apt
-! grep -i "not empty" /root/apt
+[ "$(grep -c "not empty" /root/apt)" = 0 ]
 [ -z "$(named)" ]
 echo "the package works"

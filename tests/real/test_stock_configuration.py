@@ -66,7 +66,9 @@ def test_everything_that_is_copied_is_in_the_table() -> None:
     there = {str(path.relative_to(CONTRIB)) for path in CONTRIB.glob("*/**/*") if path.is_file()}
     used_in_place = {"checkmk/mrpe.cfg", "icinga2/director-basket.json", "icinga2/generate.py"}
     documents = {
-        name for name in there if name.endswith("README.md") or name.split("/")[0] in ("doc", "man", "completion")
+        name
+        for name in there
+        if name.endswith("README.md") or name.split("/")[0] in ("doc", "man", "completion", "package")
     }
     made = {name for name in there if "__pycache__" in name}
     assert there - documents - made - used_in_place == {name for name, _place in COPIED}

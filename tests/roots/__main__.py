@@ -46,6 +46,9 @@ ROWS = (
     Row(13, "user", "002"),
     Row(13, "user", "077", "sdist"),
     Row(12, "root", "022", "ways"),
+    Row(11, "root", "022", "deb"),
+    Row(12, "root", "022", "deb"),
+    Row(13, "root", "022", "deb"),
 )
 
 
@@ -60,7 +63,23 @@ class Seen(NamedTuple):
     log: pathlib.Path
 
 
-def judge(row: Row, bundle: pathlib.Path, results: pathlib.Path) -> Seen:
+def package() -> pathlib.Path:
+    """The Debian package of this commit: the one in dist/ if it was made since, else made now, without its tests."""
+    version = re.search(
+        '^__version__ = "(.*)"', (CHECKOUT / "checks/tcp_headroom/__init__.py").read_text(), re.MULTILINE
+    )
+    assert version
+    made = CHECKOUT / f"dist/monitoring-plugins-tcp-headroom_{version[1]}-1_all.deb"
+    committed = subprocess.run(
+        ["git", "-C", CHECKOUT, "log", "-1", "--format=%ct"], check=True, capture_output=True, text=True
+    )
+    if not made.exists() or made.stat().st_mtime <= int(committed.stdout):
+        environment = os.environ | {"DEB_BUILD_OPTIONS": "nocheck"}
+        subprocess.run([CHECKOUT / "contrib/package/build", "deb"], check=True, env=environment)
+    return made
+
+
+def judge(row: Row, carried: dict[str, str], results: pathlib.Path) -> Seen:
     """Let the newcomer of ``row`` do it."""
     begun = time.monotonic()
     log = results / f"{row.name.replace(' ', '-')}.log"
@@ -68,13 +87,14 @@ def judge(row: Row, bundle: pathlib.Path, results: pathlib.Path) -> Seen:
     command = f"sh -eu /mnt/newcomer.sh {row.user} {row.umask} '{row.what}'"
     if row.what == "ways":
         command = f"sh -eu /mnt/ways.sh {row.release}"
-    carried = {"/mnt/source.bundle": str(bundle), **scripts}
-    code = debian.enter(debian.root(row.release), carried, f"exec timeout {MINUTES * 60} {command}", log)
+    if row.what == "deb":
+        command = "sh -eu /mnt/deb.sh"
+    code = debian.enter(debian.root(row.release), carried | scripts, f"exec timeout {MINUTES * 60} {command}", log)
     text = log.read_text(errors="replace")
     last = (re.findall(r"^=* ?((?:\d+ \w+,? )+)in [\d.]+s", text, re.MULTILINE) or [""])[-1]
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    if not counts.get("passed") and row.what != "ways":
+    if not counts.get("passed") and row.what not in ("deb", "ways"):
         code = code or 1
     if row.what == "whole":
         # All packages are there, so nothing but the lab may be left out.
@@ -107,6 +127,9 @@ def main() -> int:
     bundle.chmod(0o644)
     for script in pathlib.Path(__file__).parent.glob("*.sh"):
         shutil.copy(script, results)
+    carried = {"/mnt/source.bundle": str(bundle)}
+    if any(row.what == "deb" for row in rows):
+        carried["/mnt/package.deb"] = str(package())
     missing: dict[int, Missing] = {}
 
     def made(number: int) -> None:
@@ -118,7 +141,7 @@ def main() -> int:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         [*pool.map(made, sorted({row.release for row in rows}))]
         rows = [row for row in rows if row.release not in missing]
-        futures = {pool.submit(judge, row, bundle, results): row for row in rows}
+        futures = {pool.submit(judge, row, carried, results): row for row in rows}
         seen: dict[Row, Seen] = {}
         for future in concurrent.futures.as_completed(futures):
             row = futures[future]

@@ -1,6 +1,11 @@
 # The package of Debian 11 and later into $DIST; contrib/package/build calls it, with its variables and the sdist made.
 # DEB_BUILD_OPTIONS=nocheck: without the tests, and without lintian.
 place=$WORK/deb
+case $place in *" "*)
+    echo "pybuild takes no blank in a path: build in a clone elsewhere than $PWD" >&2
+    exit 1
+    ;;
+esac
 mkdir "$place"
 cp "$SDIST" "$place/tcp-headroom_$VERSION.orig.tar.gz"
 tar -xf "$SDIST" -C "$place"

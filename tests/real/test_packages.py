@@ -31,7 +31,7 @@ def built(place: pathlib.Path) -> dict[str, str]:
 def test_twice_the_same_bytes(tmp_path: pathlib.Path) -> None:
     for name, package in NEEDED.items():
         program(package, name)
-    once, again = built(tmp_path / "one"), built(tmp_path / "a longer name")
+    once, again = built(tmp_path / "one"), built(tmp_path / "a-longer-name")
     version = tcp_headroom.__version__
     assert once == again
     assert sorted(once) == [

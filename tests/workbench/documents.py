@@ -11,7 +11,7 @@ from typing import NamedTuple
 from workbench.command import CONTRIB, ROOT
 
 DOC = CONTRIB / "doc"
-DOCUMENTS = tuple(sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *CONTRIB.rglob("*.md")]))
+DOCUMENTS = tuple(sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *CONTRIB.rglob("*.md")]))
 
 
 def prose(text: str) -> str:

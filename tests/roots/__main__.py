@@ -18,7 +18,7 @@ from lab.kernels import Missing
 from roots import debian
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
-MINUTES = 20
+MINUTES = 40
 """After which a row counts as hung."""
 
 

@@ -17,8 +17,8 @@ nagiosplugin*) echo "nagiosplugin==${what#* }" >/etc/constraints; export PIP_CON
 esac
 arguments=--quick
 if [ "$what" = whole ]; then
-    # All that the README says the tests need, but for the kernel lab, which runs the same in any root.
-    arguments=
+    # All that the README says the tests need, but for the kernel lab and the builds of packages, which are the same in any root.
+    arguments="--ignore tests/real/test_packages.py --ignore tests/real/test_rpm.py"
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
     git clone --quiet /mnt/source.bundle /tmp/clone

@@ -46,7 +46,8 @@ def build(place: pathlib.Path) -> pathlib.Path:
         gzip.GzipFile(dist / f"{top}.tar.gz", "wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as sdist,
     ):
-        for name in ("CHANGELOG.md", "LICENSE", "README.md", "checks", "contrib", "tests/fixtures/article"):
+        included = re.findall(r"^include (.*)$", (ROOT / "MANIFEST.in").read_text(), re.M)[0].split()
+        for name in (*included, "checks", "contrib", "tests/fixtures/article"):
             sdist.add(ROOT / name, f"{top}/{name}", filter=kept)
     run(
         "sh",

@@ -18,16 +18,7 @@ rm -rf "$top"
 mkdir -p "$top/SOURCES" "$top/SPECS"
 cp "$SDIST" "$top/SOURCES/tcp_headroom-$VERSION.tar.gz"
 
-library=$("${PYTHON:-build/tools/bin/python}" -c 'import importlib.metadata, pathlib, shutil, sys
-found = importlib.metadata.distribution("nagiosplugin")
-target = pathlib.Path(sys.argv[1], "nagiosplugin-" + found.version)
-for path in found.files:
-    if path.parts[0] == "nagiosplugin" and path.suffix == ".py" or path.name.startswith("LICENSE"):
-        name = "LICENSE" if path.name.startswith("LICENSE") else path
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path.locate(), target / name)
-assert (target / "LICENSE").exists(), "nagiosplugin has no licence to be carried along"
-print(found.version)' "$top/library")
+library=$("${PYTHON:-build/tools/bin/python}" "$here/library.py" "$top/library")
 find "$top/library" -type d -exec chmod 755 {} +
 find "$top/library" -type f -exec chmod 644 {} +
 tar -C "$top/library" --sort=name --format=ustar --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \

@@ -8,7 +8,6 @@ byte code for the interpreter that builds: Debian's 3.11 starts faster with it, 
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import io
 import marshal
@@ -20,7 +19,7 @@ import sys
 import time
 import zipfile
 
-import nagiosplugin
+import library
 from strip_hints import strip_string_to_string
 
 MAIN = '''\
@@ -67,21 +66,6 @@ def stripped(source: str) -> str:
     return str(strip_string_to_string(source, to_empty=True, strip_nl=True))
 
 
-def library() -> dict[str, str]:
-    """The modules of nagiosplugin, without its tests and examples, and its licence."""
-    folder = pathlib.Path(nagiosplugin.__path__[0])
-    found = {
-        f"nagiosplugin/{path.relative_to(folder)}": path.read_text("utf-8")
-        for path in folder.rglob("*.py")
-        if not {"examples", "tests"} & {*path.parts}
-    }
-    for path in importlib.metadata.files("nagiosplugin") or []:
-        if path.name.startswith("LICENSE"):
-            found["nagiosplugin/LICENSE"] = path.read_text("utf-8")
-    assert "nagiosplugin/LICENSE" in found, "nagiosplugin has no licence to be carried along"
-    return found
-
-
 def suite(source: pathlib.Path) -> dict[str, str]:
     """The modules of the suite, and its licence."""
     folder = source / "checks"
@@ -99,7 +83,7 @@ def compiled(name: str, source: str) -> bytes:
 
 def main() -> None:
     source, target = map(pathlib.Path, sys.argv[1:])
-    texts = {"__main__.py": MAIN} | suite(source) | library()
+    texts = {"__main__.py": MAIN} | suite(source) | library.files()
     contents = {name: text.encode() for name, text in texts.items()}
     for name, text in texts.items():
         if name.endswith(".py") and name != "__main__.py":

@@ -35,9 +35,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def _unquoted(word: str) -> str:
-    key, assigned, value = word.partition("=")
-    if word.startswith('"'):
-        key, assigned, value = "", "", word
+    key, assigned, value = ("", "", word) if word.startswith('"') else word.partition("=")
     if value.startswith('"'):
-        value = value[1:-1] if value.endswith('"', 1) else value[1:]
+        value = value[1 : -1 if value.endswith('"', 1) else None]
     return key + assigned + value

@@ -59,16 +59,18 @@ def parse(text: str) -> Meminfo:
 
 
 def _mount(path: str) -> str:
-    """The number of the mount it is on (``/proc/self/fdinfo``, proc(5), Linux 3.15), or before that its path. Raises ``OSError``."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    """The number of the mount it is on (``mnt_id`` of ``/proc/self/fdinfo``, proc(5), Linux 3.15), else its own path.
+
+    Raises ``OSError`` if there is no such file.
+    """
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        with open(f"/proc/self/fdinfo/{descriptor}") as file:
-            for line in file:
-                if line.startswith("mnt_id:"):
-                    return line.split()[1]
+        words = reading.read("/proc/self/fdinfo", str(descriptor)).split()
+        return words[words.index("mnt_id:") + 1]
+    except (Blind, ValueError):
+        return path
     finally:
         os.close(descriptor)
-    return path
 
 
 def foreign(root: str) -> bool:

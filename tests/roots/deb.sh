@@ -5,18 +5,20 @@ name=monitoring-plugins-tcp-headroom
 plugins=/usr/lib/nagios/plugins
 state=/var/lib/tcp-headroom
 documents=/usr/share/doc/$name
+work=$(mktemp -d)
+chmod 755 "$work"
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod +x /usr/sbin/policy-rc.d
 apt-get -qq update
-git -c advice.detachedHead=false clone --quiet /mnt/source.bundle /root/clone
+git -c advice.detachedHead=false clone --quiet /mnt/source.bundle $work/clone
 
 step() {
     printf '\n== %s\n' "$*"
 }
 
 install() {
-    apt-get -qq install --no-install-recommends "$@" >/root/apt 2>&1 || {
-        cat /root/apt
+    apt-get -qq install --no-install-recommends "$@" >$work/apt 2>&1 || {
+        cat $work/apt
         exit 1
     }
 }
@@ -37,14 +39,14 @@ each_as_nagios() {
 }
 
 step "an earlier build, in one run with NRPE, which makes the user"
-mkdir /root/packages
-cp /mnt/package.deb /root/packages/$name.deb
+mkdir $work/packages
+cp /mnt/package.deb $work/packages/$name.deb
 current=$(dpkg-deb --field /mnt/package.deb Version)
-dpkg-deb --raw-extract /mnt/package.deb /root/earlier
-sed -i "s/^Version: .*/Version: 0~earlier/" /root/earlier/DEBIAN/control
-dpkg-deb --build /root/earlier /root/packages/$name-earlier.deb >/dev/null
+dpkg-deb --raw-extract /mnt/package.deb $work/earlier
+sed -i "s/^Version: .*/Version: 0~earlier/" $work/earlier/DEBIAN/control
+dpkg-deb --build $work/earlier $work/packages/$name-earlier.deb >/dev/null
 [ -z "$(getent passwd nagios)" ]
-install /root/packages/$name-earlier.deb nagios-nrpe-server
+install $work/packages/$name-earlier.deb nagios-nrpe-server
 [ "$(version)" = "install ok installed 0~earlier" ]
 [ "$(stat -c '%U %G %a' $state)" = "nagios nagios 700" ]
 ls /usr/share/tcp-headroom/tcp_headroom/__pycache__/wording.*.pyc
@@ -53,14 +55,14 @@ ls -l $state
 [ -s $state/peaks.json ]
 
 step "what its autopkgtest does"
-(cd /root/clone && contrib/package/debian/tests/commands)
+(cd $work/clone && contrib/package/debian/tests/commands)
 
 step "upgrade: the state stays, and so does what the administrator has changed"
 echo "# changed" >>/etc/nagios/nrpe.d/tcp-headroom.cfg
-(cd $state && sha256sum *.json) >/root/state
-install /root/packages/$name.deb
+(cd $state && sha256sum *.json) >$work/state
+install $work/packages/$name.deb
 [ "$(version)" = "install ok installed $current" ]
-(cd $state && sha256sum --check --quiet /root/state)
+(cd $state && sha256sum --check --quiet $work/state)
 grep -qx "# changed" /etc/nagios/nrpe.d/tcp-headroom.cfg
 each_as_nagios
 
@@ -68,15 +70,15 @@ step "stock daemons"
 install icinga2-bin icinga2-common monitoring-plugins-basic nagios-nrpe-plugin nagios4-common nagios4-core
 
 checked() {
-    "$@" >/root/checked 2>&1 || {
-        cat /root/checked
+    "$@" >$work/checked 2>&1 || {
+        cat $work/checked
         exit 1
     }
 }
 
 # The number of services in what a daemon says of its configuration.
 services() {
-    sed -n 's/.*\(Checked\|Instantiated\) \([0-9]*\) [Ss]ervices\..*/\2/p' /root/checked
+    sed -n 's/.*\(Checked\|Instantiated\) \([0-9]*\) [Ss]ervices\..*/\2/p' $work/checked
 }
 
 echo "Icinga 2, with the commands that include <plugins-contrib> finds"
@@ -97,10 +99,9 @@ rm /etc/nagios4/conf.d/tcp-headroom-*.cfg
 
 echo "NRPE"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-sed "s/^server_port=.*/server_port=$port\nserver_address=127.0.0.1/" /etc/nagios/nrpe.cfg >/root/nrpe.cfg
-chmod 755 /root
+sed "s/^server_port=.*/server_port=$port\nserver_address=127.0.0.1/" /etc/nagios/nrpe.cfg >$work/nrpe.cfg
 mkdir -p /run/nagios
-nrpe -c /root/nrpe.cfg -f &
+nrpe -c $work/nrpe.cfg -f &
 nrpe=$!
 for command in check_tcp_orphans check_tcp_mem check_tcp_limits check_tcp_kernel_log; do
     for attempt in $(seq 50); do
@@ -115,16 +116,16 @@ wait $nrpe || :
 
 step "remove: only the state and the configuration are left"
 named() {
-    find / -xdev -path /root -prune -o -path /mnt -prune -o -path /sys -prune -o -path /proc -prune -o \
+    find / -xdev -path $work -prune -o -path /mnt -prune -o -path /sys -prune -o -path /proc -prune -o \
         \( -name '*tcp-headroom*' -o -name '*tcp_headroom*' -o -name 'check_tcp_[klmo]*' -o -name '_check_tcp_*' \) -print
 }
-apt-get -qq remove $name >/root/apt
-[ "$(grep -c "not empty" /root/apt)" = 0 ]
-named | grep -v '^/var/lib/dpkg/info/' | sort | tee /root/left
-printf '%s\n' /etc/nagios-plugins/config/tcp-headroom.cfg /etc/nagios/nrpe.d/tcp-headroom.cfg $state | cmp - /root/left
+apt-get -qq remove $name >$work/apt
+[ "$(grep -c "not empty" $work/apt)" = 0 ]
+named | grep -v '^/var/lib/dpkg/info/' | sort | tee $work/left
+printf '%s\n' /etc/nagios-plugins/config/tcp-headroom.cfg /etc/nagios/nrpe.d/tcp-headroom.cfg $state | cmp - $work/left
 
 step "purge: nothing is left"
-apt-get -qq purge $name >/root/apt
-[ "$(grep -c "not empty" /root/apt)" = 0 ]
+apt-get -qq purge $name >$work/apt
+[ "$(grep -c "not empty" $work/apt)" = 0 ]
 [ -z "$(named)" ]
 echo "the package works"

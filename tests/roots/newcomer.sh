@@ -47,7 +47,7 @@ as_user "
     tests/run $arguments
 "
 if [ "$what" = whole ]; then
-    (umask 077; git clone --quiet /mnt/source.bundle /root/private)
-    cd /root/private
+    (umask 077; git clone --quiet /mnt/source.bundle $HOME/private)
+    cd $HOME/private
     . /mnt/quick_start.sh
 fi

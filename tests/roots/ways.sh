@@ -14,8 +14,8 @@ works() {
 apt-get -qq update
 [ "$release" = 11 ] || pipx=pipx
 apt-get -qq install --no-install-recommends ${pipx:-} python3-nagiosplugin python3-pip python3-setuptools python3-wheel >/dev/null
-git clone --quiet /mnt/source.bundle /root/clone
-cd /root/clone
+git clone --quiet /mnt/source.bundle $HOME/clone
+cd $HOME/clone
 
 if [ -n "${pipx:-}" ]; then
     PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install . >/dev/null
@@ -24,10 +24,10 @@ fi
 
 if [ "$release" = 11 ]; then
     pip install --quiet --user .
-    works /root/.local/bin "pip install --user"
+    works $HOME/.local/bin "pip install --user"
 else
-    ! pip install --quiet --user . 2>/root/refused
-    grep -q externally-managed-environment /root/refused
+    ! pip install --quiet --user . 2>$HOME/refused
+    grep -q externally-managed-environment $HOME/refused
     echo "refused, as the README says: pip install --user"
 fi
 
@@ -36,17 +36,17 @@ python3 -m venv --system-site-packages /opt/system
 works /opt/system/bin "Debian's python3-nagiosplugin"
 
 python3 -m venv build
-build/bin/pip --quiet wheel --wheel-dir /root/wheels .
+build/bin/pip --quiet wheel --wheel-dir $HOME/wheels .
 python3 -m venv /opt/offline
-unshare --net /opt/offline/bin/pip install --quiet --no-index --find-links /root/wheels tcp-headroom
+unshare --net /opt/offline/bin/pip install --quiet --no-index --find-links $HOME/wheels tcp-headroom
 works /opt/offline/bin "offline, wheels"
 
 python3 -m venv /opt/wheel
-/opt/wheel/bin/pip install --quiet /root/wheels/tcp_headroom-*.whl
+/opt/wheel/bin/pip install --quiet $HOME/wheels/tcp_headroom-*.whl
 works /opt/wheel/bin "a wheel"
 
 build/bin/pip --quiet install setuptools
-build/bin/python -c 'from setuptools import build_meta; build_meta.build_sdist("/root")' >/dev/null
+build/bin/python -c 'from setuptools import build_meta; build_meta.build_sdist("..")' >/dev/null
 python3 -m venv /opt/sdist
-/opt/sdist/bin/pip install --quiet /root/tcp[-_]headroom-*.tar.gz
+/opt/sdist/bin/pip install --quiet $HOME/tcp[-_]headroom-*.tar.gz
 works /opt/sdist/bin "an sdist"

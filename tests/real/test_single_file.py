@@ -34,7 +34,7 @@ PLACES = (
 def version(path: str) -> tuple[int, ...]:
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     try:
-        done = subprocess.run([path, "-IS", "-c", code], capture_output=True, text=True)
+        done = subprocess.run([path, "-S", "-c", code], capture_output=True, text=True)
     except OSError:
         return ()
     return tuple(map(int, done.stdout.split("."))) if re.fullmatch(r"\d+\.\d+", done.stdout) else ()
@@ -119,9 +119,6 @@ def test_explained(file: pathlib.Path, number: tuple[int, ...], tmp_path: pathli
         *([command, "-V"] for command in COMMANDS),
     ]
     for words, output in zip(wanted, calls(file, INTERPRETERS[number], tmp_path / "state", wanted)):
-        if words[-1] in ("-V", "--wrong"):
-            assert output.code == 3 and words[0].split("_")[-1] in output.text.lower().replace("kernel log", "log")
-            continue
         package = run(*words)
         assert (output.code, masked(output.text)) == (package.code, masked(package.text)), words
 
@@ -166,9 +163,7 @@ def test_without_a_check(file: pathlib.Path) -> None:
 
 def test_older_interpreters_say_so(file: pathlib.Path) -> None:
     """Python 2.7 is what answers to ``python`` on EL 7; where there is none here, the version it sees is lowered."""
-    python = interpreters().get((2, 7)) or next(
-        (path for path in glob.glob(os.path.expanduser("~/.pyenv/versions/2.7*/bin/python"))), None
-    )
+    python = interpreters().get((2, 7))
     if python:
         done = subprocess.run([python, file, "check_tcp_mem"], capture_output=True, text=True)
     else:

@@ -251,9 +251,7 @@ class Day:
 
 @contextlib.contextmanager
 def user(agent: bool) -> Iterator[None]:
-    """Within, files are opened with the rights of an agent, who may be unable to read this checkout."""
-    for module in pkgutil.walk_packages(tcp_headroom.__path__, "tcp_headroom."):
-        importlib.import_module(module.name)
+    """Within, files are opened with the rights of an agent."""
     if agent:
         os.setegid(NOBODY)
         os.seteuid(NOBODY)
@@ -328,6 +326,9 @@ def live(host: Host, mode: str, every: bool, place: pathlib.Path) -> list[str]:
 @contextlib.contextmanager
 def namespace() -> Iterator[pathlib.Path]:
     """Logs of a machine of its own, for a process in a mount namespace of its own; and a place for the rest."""
+    # All at once: an agent may be unable to read this checkout.
+    for module in pkgutil.walk_packages(tcp_headroom.__path__, "tcp_headroom."):
+        importlib.import_module(module.name)
     with tempfile.TemporaryDirectory() as temporary:
         place = pathlib.Path(temporary)
         place.chmod(0o755)

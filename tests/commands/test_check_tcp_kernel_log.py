@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tcp_headroom.log import files, kmsg
+from tcp_headroom.log import files, kmsg, views
 from tcp_headroom.proc import netstat
 from workbench.command import FIXTURES, Run, assert_grammar
 from workbench.kernel_log_host import LIMITER, MEMORY, OF_OLD, ORPHAN, Host, hits, host, text
@@ -24,7 +24,7 @@ class TestVerdict:
         assert host.check_ring() == (
             0,
             "TCP KERNEL LOG OK - no message about TCP memory or orphans in the last 1h. Read from /dev/kmsg | aborts_on_memory=0c "
-            "coverage=100%;;;0;100 hits=0;0;;0 memory_hits=0;;0;0 orphan_hits=0;;;0 suppressed=0;;;0 unclear_hits=0;;;0\n",
+            "coverage=100%;;;0;100 hits=0;0;;0 memory_hits=0;0;0;0 orphan_hits=0;;;0 suppressed=0;;;0 unclear_hits=0;;;0\n",
         )
 
     def test_orphans(self, host: Host) -> None:
@@ -34,7 +34,7 @@ class TestVerdict:
         assert host.check_ring() == (
             1,
             f"TCP KERNEL LOG WARNING - too many orphans: 10 messages in the last 1h, the last 5 min ago{NEXT_ORPHANS}. Read from "
-            "/dev/kmsg. 22 more messages of the kernel's network code suppressed | aborts_on_memory=0c coverage=100%;;;0;100 hits=10;0;;0 memory_hits=0;;0;0 orphan_hits=10;;;0 "
+            "/dev/kmsg. 22 more messages of the kernel's network code suppressed | aborts_on_memory=0c coverage=100%;;;0;100 hits=10;0;;0 memory_hits=0;0;0;0 orphan_hits=10;;;0 "
             "suppressed=22;;;0 unclear_hits=0;;;0\n",
         )
 
@@ -311,7 +311,7 @@ class TestCounterAlone:
 )
 def test_remedies(monkeypatch: pytest.MonkeyPatch, number: int, restricted: int, remedy: str) -> None:
     monkeypatch.setattr(kmsg, "_restricted", lambda: restricted)
-    assert kmsg.remedy(number) == remedy
+    assert kmsg.remedy(number, views.DEVICE) == remedy
 
 
 @pytest.mark.parametrize("kind", ["missing", "console", "directory", "fifo", "empty"])
@@ -329,6 +329,24 @@ def test_what_is_no_ring(run: Run, tmp_path: pathlib.Path, kind: str) -> None:
     assert output.code == 3
     expected = {"missing": "No such file or directory", "empty": "holds no kernel record"}
     assert expected.get(kind, "is not the kernel log (character device 1:11)") in output.text
+    assert ". Next: check --kmsg, and the rights of this user" in output.text
+
+
+@pytest.mark.parametrize("option", ["--kmsg", "--file", "--journal-file", "--journal-dir"])
+def test_what_is_named_and_missing(run: Run, tmp_path: pathlib.Path, option: str) -> None:
+    """The answer is about the path given, never what helps with the usual source."""
+    if option.startswith("--journal") and not os.path.exists("/usr/bin/journalctl"):
+        pytest.skip("no journalctl: apt-get install systemd")
+    output = run("check_tcp_kernel_log", option, tmp_path / "typo")
+    assert output.code == 3
+    assert "No such file or directory" in output.status
+    assert output.status.endswith(f". Next: check {option}, and the rights of this user")
+
+
+def test_a_capture_that_is_private(powerless: None, run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "kmsg").touch(0)
+    output = run("check_tcp_kernel_log", "--kmsg", tmp_path / "kmsg")
+    assert "Permission denied. Next: check --kmsg, and the rights of this user" in output.text
 
 
 def test_the_time_out_ends_journalctl(tmp_path: pathlib.Path) -> None:

@@ -131,7 +131,7 @@ class TestFarBelowTheDefault:
         host.put("sys/net/ipv4/tcp_max_orphans", "262144\n")
         host.levels(*levels(70 * GIB))
         output = host.check()
-        assert (output.code, output.perfdata["mem_limit_pct"]) == (1, "6.8359%;50:;10:;0")
+        assert (output.code, output.perfdata["mem_limit_pct"]) == (1, "6.8359%;;;0")
 
     @pytest.mark.parametrize("pages, code", [(4095, 2), (4096, 1)])
     def test_below_16_mib_one_witness_is_enough(self, host: Host, pages: int, code: int) -> None:
@@ -150,7 +150,7 @@ class TestFarBelowTheDefault:
     def test_ranges(self, host: Host) -> None:
         assert host.check("-w", "101:").code == 1
         assert host.check("-w", "101:", "-c", "100.5:").code == 2
-        assert host.check("-w", "99%:", "-c", "~:").perfdata["mem_limit_pct"] == "100%;99:;~:;0"
+        assert host.check("-w", "99%:", "-c", "~:").perfdata["mem_limit_pct"] == "100%;;;0"
 
 
 class TestFaults:

@@ -251,9 +251,11 @@ def test_ranges_round_trip(low: str, high: str, form: str) -> None:
 
 def test_a_level_has_one_meaning() -> None:
     assert options.upper_bound(options.plain_range("80")) == 80
-    assert options.upper_bound(options.plain_range("0:80.5")) == 80.5
+    assert (
+        options.upper_bound(options.plain_range("0:80.5")) == options.upper_bound(options.plain_range("~:80.5")) == 80.5
+    )
     assert options.upper_bound(None) is None
-    for text in ("10:", "~:10", "10:20", "@10"):
+    for text in ("10:", "~:", "10:20", "@10"):
         assert options.upper_bound(options.plain_range(text)) is None
 
 

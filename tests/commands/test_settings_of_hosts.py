@@ -145,7 +145,7 @@ def test_limits(run: Run, name: str) -> None:
     output = check(run, "check_tcp_limits", name)
     judge(output, check(run, "check_tcp_limits", name, "-v"), LIMITS[name])
     if LIMITS[name].code == 0:
-        assert output.perfdata["mem_limit_pct"] == output.perfdata["orphans_limit_pct"] == "100%;50:;10:;0"
+        assert output.perfdata["mem_limit_pct"] == output.perfdata["orphans_limit_pct"] == "100%;;;0"
         assert output.perfdata.get("drift", "0;;;0") == "0;;;0"
 
 

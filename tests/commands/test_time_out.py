@@ -125,7 +125,7 @@ def test_lines_until_then_are_kept(run: Run, monkeypatch: pytest.MonkeyPatch, tm
     read: list[str] = []
     monkeypatch.setattr("tcp_headroom.limits.tcp_mem.read", lambda root: read.append(root))
     output = run("check_tcp_orphans", "-v", "--procfs", "kernel-6.18/13-orphans-60pct/host", "--state-dir", tmp_path)
-    assert output.code == 2 and output.perfdata["orphans"] == "100;;;0;166"
+    assert output.code == 2 and output.perfdata["orphans"] == "100;41;83;0;166"
     assert output.lines[2] == "None reset so far in this network namespace"
     assert [line.partition(":")[0] for line in output.lines[3:6]] == ["1x", "2x", "4x"]
     assert output.lines[-2] == "not shown, the rest: the check gave up after 8s; allow more time with -t"

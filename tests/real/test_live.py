@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tcp_headroom.log import kmsg
+from tcp_headroom.log import kmsg, views
 from workbench.command import BIN, Output, Run
 from workbench.namespaces import MAKER, UNSHARE, namespaces_allowed
 
@@ -71,7 +71,7 @@ def assert_honest(output: Output) -> None:
         os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK))
     except OSError as error:
         assert output.code == 3
-        assert f"cannot open /dev/kmsg: {error.strerror}. Next: {kmsg.remedy(error.errno)}" in output.text
+        assert f"cannot open /dev/kmsg: {error.strerror}. Next: {kmsg.remedy(error.errno, views.DEVICE)}" in output.text
     else:
         assert "hits" in output.perfdata
 

@@ -98,7 +98,7 @@ def request(parser: options.Parser, arguments: argparse.Namespace) -> choice.Req
         parser.error("--journal-file and --journal-dir name two journals")
     source = kinds.pop() if kinds else "auto"
     return choice.Request(
-        source, arguments.kmsg or choice.DEVICE, journal, arguments.file or [], arguments.log_host,
+        source, arguments.kmsg or views.DEVICE, journal, arguments.file or [], arguments.log_host,
         arguments.silence[1], arguments.timeout / 2,
     )  # fmt: skip
 
@@ -273,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
         Hits("hits", arguments.warning or none, arguments.critical),
-        Hits("memory_hits", None, None if arguments.critical else none),
+        Hits("memory_hits", *((None, None) if arguments.critical else (none, none))),
         Unexplained("unexplained"),
         Coverage("coverage"),
     )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 NAME = "TCP MEM"
 
+NEAR = nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT))
+"""The default of -c, in percent of the maximum."""
+
 _HOLDERS = "find who holds it (ss -tm); if memory allows, raise tcp_mem (see -v)"
 NEXT_STEPS = {
     "usage": _HOLDERS,
@@ -160,10 +163,10 @@ class Memory(plugin.Host):
         """What depends on the unit of mem."""
         top = self.levels.max if self.levels and self.levels.max >= 0 else None
         if self.pages is not None:
-            yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context="pages")
-            yield nagiosplugin.Metric(
-                "bytes", self.bytes, "B", min=0, max=None if top is None else top * self.page, context="gauge"
-            )
+            most = None if top is None else top * self.page
+            pages, size = ("pages", "bytes") if self.levels else ("gauge", "gauge")
+            yield nagiosplugin.Metric("pages", self.pages, min=0, max=top, context=pages)
+            yield nagiosplugin.Metric("bytes", self.bytes, "B", min=0, max=most, context=size)
         if self.usage is not None:
             yield nagiosplugin.Metric("usage", self.usage, "%", min=0, context="usage")
         if self.memory_usage is not None:
@@ -207,41 +210,41 @@ class Memory(plugin.Host):
         yield from self.count({label: name for label, (name, _meaning) in COUNTERS.items()}, "this kernel has no")
 
 
-class Pages(plugin.Judged):
-    """Judges the default WARNING, usage above the pressure level; prints both levels in pages."""
+class Held(plugin.Judged):
+    """What TCP holds, with the levels of -w and -c, or what they replace, in the unit of the metric."""
+
+    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
+        assert isinstance(resource, Memory)
+        levels, warning, critical = resource.levels, self.limits[0], self.limits[1] or NEAR
+        if levels and metric.name == "usage":
+            self.warning, self.critical = warning or 100 * levels.pressure / levels.max, critical
+        elif levels:
+            size = resource.page if metric.name == "bytes" else 1
+            self.warning = plugin.share(warning, levels.max, size) if warning else levels.pressure * size
+            self.critical = plugin.share(critical, levels.max, size)
+        return super().performance(metric, resource)
+
+
+class Pages(Held):
+    """Judges the default WARNING, usage above the pressure level."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Memory)
-        above = resource.levels is not None and metric.value > resource.levels.pressure
-        if self.limits[0] is not None or not above:
+        if self.limits[0] is not None or not resource.levels or metric.value <= resource.levels.pressure:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
         # Not said beside what is graver.
         graver = resource.pressure or (resource.usage or 0) > tcp_mem.NEAR_PERCENT
         text = None if graver else f"above the pressure level: {figure(resource)}"
         return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 
-    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
-        assert isinstance(resource, Memory)
-        self.warning = self.critical = None
-        if resource.levels is not None:
-            bounds = [options.upper_bound(limits) for limits in self.limits]
-            counts = [None if bound is None else int(bound * resource.levels.max // 100) for bound in bounds]
-            self.warning, self.critical = counts
-            if self.limits[0] is None:
-                self.warning = resource.levels.pressure
-            if self.limits[1] is None:
-                self.critical = tcp_mem.NEAR_PERCENT * resource.levels.max // 100
-        return super().performance(metric, resource)
 
-
-class Usage(plugin.Judged):
-    """Judges the share of the maximum by -w, by -c, and by the default of -c; prints those given."""
+class Usage(Held):
+    """Judges the share of the maximum by -w, by -c, and by the default of -c."""
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         assert isinstance(resource, Memory)
         warning, critical = self.limits
-        default = nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT))
-        result = plugin.judge(metric, warning, critical or default, figure(resource))
+        result = plugin.judge(metric, warning, critical or NEAR, figure(resource))
         if result.state == nagiosplugin.Ok:
             return result
         if metric.value > 100:
@@ -276,7 +279,7 @@ class Pressure(plugin.Gauge):
     """Judges the kernel's own flag: WARNING while TCP is in the pressure phase, unless -w is given."""
 
     def __init__(self, name: str, judged: bool) -> None:
-        super().__init__(name)
+        super().__init__(name, 0 if judged else None)
         self.judged = judged
 
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
@@ -322,18 +325,11 @@ def explanation(seen: Memory) -> Iterator[str]:
         condition = f", if mem is in units of {unit.size} bytes" if len(seen.units) > 1 else ""
         yield f"TCP holds {wording.count(held, 'page')}, {wording.size((seen.mem or 0) * unit.size)}{condition}"
     if seen.levels is not None:
+        low, pressure, most = seen.levels
         meanings = (
-            ("min", seen.levels.min, "below it memory pressure ends"),
-            (
-                "pressure",
-                seen.levels.pressure,
-                "above it TCP slows down: windows stop growing, queues are made smaller",
-            ),
-            (
-                "max",
-                seen.levels.max,
-                "above it memory is refused, data is dropped, and orphans that hold data are reset",
-            ),
+            ("min", low, "below it memory pressure ends"),
+            ("pressure", pressure, "above it TCP slows down: windows stop growing, queues are made smaller"),
+            ("max", most, "above it memory is refused, data is dropped, and orphans that hold data are reset"),
         )
         for name, level, meaning in meanings:
             place = (
@@ -387,6 +383,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     seen = Memory(arguments)
     seen.contexts = (
         Pages("pages", arguments.warning, arguments.critical),
+        Held("bytes", arguments.warning, arguments.critical),
         Usage("usage", arguments.warning, arguments.critical),
         MemoryUsage("memory_usage", judged=seen.by_memory),
         Pressure("pressure", judged=arguments.warning is None),

@@ -182,7 +182,7 @@ class Orphans(plugin.Host):
         yield from self.blinds()
         if self.orphans is not None:
             top = self.limit if self.limit and self.limit > 0 else None
-            yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="gauge")
+            yield nagiosplugin.Metric("orphans", self.orphans, min=0, max=top, context="orphans" if top else "gauge")
         for margin in self.margins:
             yield nagiosplugin.Metric(f"headroom_{margin.factor}x", margin.left, context="gauge")
         if self.limit is not None:
@@ -208,6 +208,15 @@ class Orphans(plugin.Host):
             self.unseen.clear()
         for name, sentence in found.items():
             yield from plugin.fault(name, (False, sentence))
+
+
+class Count(plugin.Judged):
+    """The number of orphans, with the levels of ``Usage`` in orphans; it judges nothing."""
+
+    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
+        assert isinstance(resource, Orphans) and resource.limit
+        self.warning, self.critical = (plugin.share(limits, resource.limit) for limits in self.limits)
+        return super().performance(metric, resource)
 
 
 class Usage(plugin.Judged):
@@ -366,6 +375,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments,
         plugin.Wording(seen, figure, rest, explanation, seen.steps, conclusion),
         seen,
+        Count("orphans", warning, critical),
         Usage("usage", warning, critical),
         ContainerUsage("container_usage", *map(nagiosplugin.Range, LEVELS)),
     )

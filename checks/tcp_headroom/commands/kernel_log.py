@@ -184,7 +184,8 @@ class KernelLog(plugin.Host):
             self.view, refused, self.own = chosen.view, chosen.refused, chosen.own
         except Blind as reason:
             self.unreadable, refused = reason.args
-            self.remedy = reason.remedy
+            named = self.asked.option
+            self.remedy = reason.remedy or (named and f"check {named}, and the rights of this user")
         self.notes += [f"not used: {reason}" for reason in refused]
         found = log_history.consult(
             self.path, self.patience, name, self.view, self.sample, self.clock, self.window, chosen

@@ -164,7 +164,7 @@ def add_no_owners(parser: Parser, held: str) -> None:
 
 
 def upper_bound(limits: nagiosplugin.Range | None) -> float | None:
-    """N of a range that is a plain number N, that is 0 to N; None of any other."""
-    if limits is None or limits.invert or limits.start != 0 or limits.end == float("inf"):
+    """N of a range that alarms above N alone, ``N`` or ``~:N``; None of any other."""
+    if limits is None or limits.invert or limits.start not in (0, -float("inf")) or limits.end == float("inf"):
         return None
     return float(limits.end)

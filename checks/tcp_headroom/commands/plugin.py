@@ -9,6 +9,7 @@ output), a traceback is for ``-vvv`` only.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.commands.options import UNKNOWN
+from tcp_headroom.commands import options
 from tcp_headroom.proc import netstat
 
 TYPE_CHECKING = False  # importing typing for this costs a tenth of the start-up time
@@ -99,15 +100,15 @@ class Host(nagiosplugin.Resource):
 class Gauge(nagiosplugin.Context):
     """Perfdata without a judgement, or with levels that another context judges.
 
-    Levels are printed as given, so plain numbers: Icinga 2 drops every other
+    A level is printed where the alarm is above it alone, as a plain number: Icinga 2 drops every other
     kind of range.
     """
 
     def __init__(
         self,
         name: str,
-        warning: nagiosplugin.Range | int | None = None,
-        critical: nagiosplugin.Range | int | None = None,
+        warning: nagiosplugin.Range | float | None = None,
+        critical: nagiosplugin.Range | float | None = None,
     ) -> None:
         super().__init__(name)
         self.warning = warning
@@ -115,9 +116,22 @@ class Gauge(nagiosplugin.Context):
 
     def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
         bounds = (None if bound is None else wording.number(bound) for bound in (metric.min, metric.max))
-        levels = (None if level is None else str(level) for level in (self.warning, self.critical))
+        warning, critical = (
+            options.upper_bound(level) if isinstance(level, nagiosplugin.Range) else level
+            for level in (self.warning, self.critical)
+        )
+        if warning is not None and critical is not None:
+            # Icinga DB Web takes a warning level above the critical one for alarms that are below both.
+            warning = min(warning, critical)
+        levels = (None if level is None else wording.number(level) for level in (warning, critical))
         value = wording.number(metric.value)
         return nagiosplugin.Performance(metric.name, value, metric.uom, *levels, *bounds)  # type: ignore[arg-type]
+
+
+def share(limits: nagiosplugin.Range | None, whole: int, size: int = 1) -> int | None:
+    """The level of ``limits``, which are in percent of ``whole`` units of ``size``, in units of 1; None if they have none."""
+    bound = options.upper_bound(limits)
+    return None if bound is None else math.floor(round(bound * whole / 100, 6)) * size
 
 
 class Judged(Gauge):
@@ -352,7 +366,7 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
             reconfigure = getattr(sys.stdout, "reconfigure", None)
             if reconfigure:
                 reconfigure(errors="backslashreplace")
-            code: object = UNKNOWN
+            code: object = options.UNKNOWN
             try:
                 main(argv)
             except SystemExit as end:
@@ -364,7 +378,7 @@ def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Cal
                 )
             except Exception as error:
                 _print(f"{name} UNKNOWN - {_internal(error)}. Next: {REPORT}", *_traceback())
-            sys.exit(code if _delivered() and heard else UNKNOWN)  # type: ignore[arg-type]
+            sys.exit(code if _delivered() and heard else options.UNKNOWN)  # type: ignore[arg-type]
 
         return wrapper
 

@@ -12,7 +12,7 @@ import functools
 from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import proof
-from tcp_headroom.log.views import AND, View, believed, union
+from tcp_headroom.log.views import AND, DEVICE, View, believed, union
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from tcp_headroom.log.views import Window
     from tcp_headroom.proc.clock import Clock
-
-DEVICE = "/dev/kmsg"
-"""The kernel's ring."""
 
 
 class Request:
@@ -57,6 +54,15 @@ class Request:
     def local(self) -> bool:
         """Whether the log is this host's own: nothing was named that may be another's."""
         return self.kmsg == DEVICE and not (self.journal or self.files or self.host)
+
+    @property
+    def option(self) -> str:
+        """The option that named the source; empty for the usual ones."""
+        if self.journal:
+            return "--journal-file" if self.journal[0].startswith("--file=") else "--journal-dir"
+        if self.files:
+            return "--file"
+        return "" if self.kmsg == DEVICE else "--kmsg"
 
     @property
     def key(self) -> str:

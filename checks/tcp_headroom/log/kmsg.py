@@ -21,7 +21,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import messages
 from tcp_headroom.log.proof import Proof
-from tcp_headroom.log.views import KERNEL_STAMP, Event, View, classify
+from tcp_headroom.log.views import DEVICE, KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def read(path: str) -> Ring:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Blind(f"cannot open {shown}: {wording.failure(error)}", remedy=remedy(error.errno)) from None
+        raise Blind(f"cannot open {shown}: {wording.failure(error)}", remedy=remedy(error.errno, path)) from None
     except ValueError:
         raise Blind(f"cannot open {shown}: not a valid path") from None
     try:
@@ -117,7 +117,7 @@ def read(path: str) -> Ring:
             raise Blind(f"{shown} is not the kernel log (character device 1:11) and not a capture of it")
         return _ring(list(_device(descriptor)), None)
     except OSError as error:
-        raise Blind(f"cannot read {shown}: {wording.failure(error)}", remedy=remedy(error.errno)) from None
+        raise Blind(f"cannot read {shown}: {wording.failure(error)}", remedy=remedy(error.errno, path)) from None
     finally:
         os.close(descriptor)
 
@@ -183,8 +183,10 @@ def _boots(lines: list[bytes]) -> list[list[bytes]]:
     return made
 
 
-def remedy(number: int | None) -> str:
-    """What lets an unprivileged user see the kernel log, by the error met, for a status line."""
+def remedy(number: int | None, path: str) -> str:
+    """What lets an unprivileged user see the kernel log at ``path``, by the error met; empty if that is another's affair."""
+    if path != DEVICE and number != errno.EPERM:
+        return ""
     if number in (errno.EPERM, errno.EACCES):
         if _restricted() == 0:
             return "look for ProtectKernelLogs in the systemd unit, a container, or printk_devkmsg=off"
@@ -212,7 +214,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     """
     ring = read(path)
     if ring.first is None or ring.last is None:
-        raise Blind(f"{wording.path(path)} holds no kernel record", remedy="use --source journal or --source file")
+        raise Blind(f"{wording.path(path)} holds no kernel record", remedy=remedy(None, path))
     zero = clock.of_uptime(0)
     until = clock.now
     boot = clock.boot

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tcp_headroom.log.proof import Span
 
+DEVICE = "/dev/kmsg"
+"""The kernel's ring."""
+
 SUPPRESSED = "suppressed"
 """In the place of a cause: the rate limiter's line, whose count is its N."""
 

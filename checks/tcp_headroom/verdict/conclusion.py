@@ -189,7 +189,7 @@ def _past(reader: _Reader, root: str, state_dir: str | None, now: Clock) -> tupl
 
     from tcp_headroom.log import choice
 
-    asked = choice.Request("auto", choice.DEVICE, [], [], None)
+    asked = choice.Request("auto", views.DEVICE, [], [], None)
     window = views.Window(now.now - SECONDS, now.now)
     remembered = reader(lambda: log_history.glance(state_dir, f"{LOOKBACK} {asked.key}", sample))
     if isinstance(remembered, Blind):

@@ -23,7 +23,7 @@ def test_healthy(host: Host) -> None:
         0,
         "TCP LIMITS OK - tcp_max_orphans 131072 (the default), tcp_mem max 2.2 GiB (about the default). "
         "Peak 40 orphans on 2026-03-25 12:05. Both limits survive a reboot | drift=0;;;0 "
-        "mem_limit_pct=100%;50:;10:;0 orphans_limit_pct=100%;50:;10:;0 orphans_peak=40;;;0 orphans_recommended=131072;;;0\n",
+        "mem_limit_pct=100%;;;0 orphans_limit_pct=100%;;;0 orphans_peak=40;;;0 orphans_recommended=131072;;;0\n",
     )
 
 
@@ -82,7 +82,7 @@ class TestFarBelowTheDefault:
             2,
             "TCP LIMITS CRITICAL - tcp_mem far below the default: max 64.0 MiB, 2.1 % of about 3.0 GiB (2.7 GiB to 3.3 GiB). Next: set tcp_mem to 393216 524288 786432 (see -v). tcp_max_orphans 65536 (50.0 % "
             "of the default). A reboot changes 2 settings | drift=2;;;0 "
-            "mem_limit_pct=2.0833%;50:;10:;0 orphans_limit_pct=50%;50:;10:;0 orphans_recommended=65536;;;0\n",
+            "mem_limit_pct=2.0833%;;;0 orphans_limit_pct=50%;;;0 orphans_recommended=65536;;;0\n",
         )
         assert host.check("-v").lines[4:-1] == [
             "net.ipv4.tcp_max_orphans = 65536 is in no file: a reboot sets the kernel's default, 131072",

@@ -32,6 +32,13 @@ class Service(NamedTuple):
     attempts: int
     """Checks until a state is hard."""
     notes: str
+    graphs: dict[str, Any]
+    """Custom variables that the module Performance Data Graphs reads, without ``perfdatagraphs_`` before them."""
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The custom variables of the service template."""
+        return {f"perfdatagraphs_{name}": value for name, value in self.graphs.items()}
 
     @property
     def name(self) -> str:
@@ -41,12 +48,42 @@ class Service(NamedTuple):
 
 NEXT = "What to do stands in the status text after 'Next:', the reasons in the output of -v. contrib/doc/runbook.md has an entry for every text."
 
+PERCENTAGE = {"unit": "percentage"}
+
 SERVICES = (
-    Service("check_tcp_orphans", 60, 30, 3, f"Orphaned TCP sockets against tcp_max_orphans. {NEXT}"),
-    Service("check_tcp_mem", 60, 30, 3, f"Memory of all TCP sockets against tcp_mem. {NEXT}"),
+    Service(
+        "check_tcp_orphans",
+        60,
+        30,
+        3,
+        f"Orphaned TCP sockets against tcp_max_orphans. {NEXT}",
+        {
+            "config_highlight": "orphans",
+            # What is left of the limit is the same curve upside down, without a level.
+            "config_metrics_exclude": ["headroom_*", "container_headroom_*"],
+            "metrics": {"usage": PERCENTAGE, "container_usage": PERCENTAGE},
+        },
+    ),
+    Service(
+        "check_tcp_mem",
+        60,
+        30,
+        3,
+        f"Memory of all TCP sockets against tcp_mem. {NEXT}",
+        {
+            "config_highlight": "bytes",
+            "config_metrics_exclude": ["pages"],
+            "metrics": {"bytes": {"unit": "bytes"}, "usage": PERCENTAGE, "memory_usage": PERCENTAGE},
+        },
+    ),
     # Hard after 7 minutes at most, of the 60 for which --lookback keeps a hit in sight.
     Service(
-        "check_tcp_kernel_log", 300, 60, 3, f"Kernel messages about TCP socket memory within the last hour. {NEXT}"
+        "check_tcp_kernel_log",
+        300,
+        60,
+        3,
+        f"Kernel messages about TCP socket memory within the last hour. {NEXT}",
+        {"config_highlight": "hits", "metrics": {"coverage": PERCENTAGE}},
     ),
     # What it judges changes rarely.
     Service(
@@ -55,6 +92,10 @@ SERVICES = (
         60,
         3,
         f"The limits themselves: by the defaults of the kernel, the peak of orphans, and what a reboot would set. {NEXT}",
+        {
+            "config_highlight": "orphans_peak",
+            "metrics": {"orphans_limit_pct": PERCENTAGE, "mem_limit_pct": PERCENTAGE},
+        },
     ),
 )
 
@@ -114,6 +155,8 @@ def dsl(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str) and value.startswith("{{"):
         return value
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {dsl(item)}" for key, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -133,6 +176,9 @@ def commands_conf() -> str:
  *
  * notes_url is set where this constant is defined, in constants.conf say, as the address at which
  * you keep contrib/doc/runbook.md:   const TcpHeadroomRunbook = "https://..."
+ *
+ * vars.perfdatagraphs_... is for the module Performance Data Graphs of Icinga Web: which graph comes
+ * first, which show nothing more, and the units.
  */
 """
     for service in SERVICES:
@@ -145,6 +191,7 @@ def commands_conf() -> str:
                 text += "\t\t}\n"
         text += "\t}\n}\n"
     for service in SERVICES:
+        variables = "".join(f"\tvars.{name} = {dsl(value)}\n" for name, value in service.variables.items())
         text += f"""
 template Service "{template(service)}" {{
 	check_command = "{service.name}"
@@ -152,7 +199,7 @@ template Service "{template(service)}" {{
 	retry_interval = {duration(service.retry)}
 	max_check_attempts = {service.attempts}
 	notes = {dsl(service.notes)}
-	if (globals.contains("TcpHeadroomRunbook")) {{
+{variables}	if (globals.contains("TcpHeadroomRunbook")) {{
 		notes_url = globals.TcpHeadroomRunbook + "#{service.command}"
 	}}
 }}
@@ -294,6 +341,7 @@ def director_basket() -> str:
             "retry_interval": service.retry,
             "max_check_attempts": service.attempts,
             "notes": service.notes,
+            "vars": service.variables,
             "fields": [],
         }
     basket = {"Command": commands, "ServiceTemplate": templates, "Datafield": fields}

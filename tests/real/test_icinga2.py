@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import json
 import pathlib
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from documents.test_checks import column
 from workbench.command import COMMANDS
 from workbench.daemons import account, workspace
 from workbench.icinga2 import CONTRIB, PASSWORD, SERVICES, SHIPPED, Authority, Node, refused, started
@@ -212,6 +214,17 @@ def test_states_and_perfdata(node: Node, host: WatchedHost) -> None:
             assert (result["exit_status"], result["output"].rstrip()) == (expected[0], text)
             if state != UNKNOWN:
                 assert parsed(node, name) == wanted(expected[1])
+
+
+def test_graphs_are_of_labels_that_there_are(node: Node, generator: dict[str, Any]) -> None:
+    """What a template tells the module Performance Data Graphs arrives, and names what the check prints."""
+    for service in generator["SERVICES"]:
+        found = node.evaluate(f'get_service("here", "{service.name}").vars')
+        assert {name: value for name, value in found.items() if name.startswith("perfdatagraphs_")} == service.variables
+        labels = [*column(service.command, "perfdata"), "container_usage", "container_headroom_1x"]
+        graphs = service.graphs
+        for label in (graphs["config_highlight"], *graphs.get("config_metrics_exclude", []), *graphs["metrics"]):
+            assert fnmatch.filter(labels, label), label
 
 
 def words_of(option: str, value: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 
 import pytest
@@ -70,18 +71,31 @@ def restore(directory: pathlib.Path, user: Account) -> None:
     )
 
 
-def deploy(directory: pathlib.Path, user: Account, node: Node) -> str:
-    """Deploy, and return what the node says of that configuration if it refuses it, else nothing.
+def pid(node: Node) -> int:
+    """The process that answers: a node starts another whenever it loads its configuration."""
+    (status,) = node.ask("status/IcingaApplication")
+    number: int = status["status"]["icingaapplication"]["app"]["pid"]
+    return number
 
-    A node that takes it loads it then, which has not happened yet on return.
-    """
-    # config deploy --wait asks Director's own daemon, which does not run.
+
+def deploy(directory: pathlib.Path, user: Account, node: Node) -> str:
+    """Deploy, and return what the node says of that configuration if it refuses it, else nothing, once it is loaded."""
     package = node.directory / "data/api/packages/director"
     before = set(package.glob("*/status"))
+    replaced = pid(node)
+    # config deploy --wait asks Director's own daemon, which does not run.
     icingacli(directory, user, "config", "deploy")
 
     def verdicts() -> list[pathlib.Path]:
         return [status for status in package.glob("*/status") if status not in before and status.read_text()]
 
+    def reloaded() -> bool:
+        with contextlib.suppress(OSError):  # while one process hands the port over to the next
+            return pid(node) != replaced
+        return False
+
     (status,) = wait_for(verdicts, "the node has validated what was deployed")
-    return "" if status.read_text() == "0" else (status.parent / "startup.log").read_text()
+    if status.read_text() != "0":
+        return (status.parent / "startup.log").read_text()
+    wait_for(reloaded, "the node has loaded what was deployed")
+    return ""

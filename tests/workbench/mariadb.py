@@ -38,7 +38,7 @@ class Server(NamedTuple):
 
     def execute(self, sql: str, database: str = "") -> str:
         """What the statements print, as the server's root: a row a line, tabs between columns."""
-        client = program("mariadb-client", "/usr/bin/mariadb")
+        client = program("mariadb-server", "/usr/bin/mariadb")
         done: subprocess.CompletedProcess[str] = subprocess.run(
             [client, "--no-defaults", "--user=root", f"--socket={self.socket}", "--batch", "--skip-column-names", database],
             input=sql, capture_output=True, text=True, cwd="/", env={}, **self.owner.rights,

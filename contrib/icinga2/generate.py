@@ -139,7 +139,8 @@ def entries(argument: Argument) -> Iterator[tuple[str, dict[str, Any]]]:
     macro = f"${argument.variable}$"
     if argument.kind == "level":
         for level in (1, 2, 3):
-            condition = f'{{{{ macro("{macro}") == {level} }}}}'
+            # A variable that was typed into a form, or given to Director's command line, is a string.
+            condition = f'{{{{ String(macro("{macro}")) == "{level}" }}}}'
             yield f"-{argument.key[1:] * level}", {"set_if": condition, "description": shown(argument)}
     elif argument.kind == "flag":
         yield argument.key, {"set_if": macro, "description": shown(argument)}
@@ -305,9 +306,14 @@ apply Service "{service.name}" {{
 
 
 def director_basket() -> str:
-    """The same commands and templates for Icinga Director; objects are found by name, so there are no UUIDs."""
+    """The same commands and templates for Icinga Director, and a set of the four services.
+
+    Objects are found by name, so there are no UUIDs: a basket that is restored again changes what it made.
+    The set has no ``assign_filter``, so that one of the user's own stays.
+    """
     commands: dict[str, Any] = {}
     templates: dict[str, Any] = {}
+    services: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     for service in SERVICES:
         references = []
@@ -342,9 +348,27 @@ def director_basket() -> str:
             "max_check_attempts": service.attempts,
             "notes": service.notes,
             "vars": service.variables,
+            # The plugins read the machine they run on: without an agent that would be the master, for every host.
+            "use_agent": True,
             "fields": [],
         }
-    basket = {"Command": commands, "ServiceTemplate": templates, "Datafield": fields}
+        services[service.name] = {
+            "object_name": service.name,
+            "object_type": "object",
+            "imports": [template(service)],
+        }
+    service_set = {
+        "object_name": "tcp-headroom",
+        "object_type": "template",
+        "description": "How far a Linux host is from resetting TCP connections, for hosts with an Icinga 2 agent",
+        "services": services,
+    }
+    basket = {
+        "Command": commands,
+        "ServiceTemplate": templates,
+        "ServiceSet": {service_set["object_name"]: service_set},
+        "Datafield": fields,
+    }
     return json.dumps(basket, indent=4, ensure_ascii=False) + "\n"
 
 

@@ -29,7 +29,7 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
         "peak_days": 3, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_mem": {
-        "warning": "10:", "critical": "50%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent", "tcp_mem": "1,2,3",
+        "warning": "10:", "critical": "50%", "timeout": 5, "verbose": "1", "procfs": "/nonexistent", "tcp_mem": "1,2,3",
         "mem_unit": "4096", "cgroupfs": "/nonexistent", "no_memory": True, "no_owners": True, "state_dir": "/nonexistent", "no_state": True,
     },
     "tcp_kernel_log": {
@@ -39,7 +39,7 @@ EVERY_OPTION: dict[str, dict[str, Any]] = {
         "state_dir": "/nonexistent",
     },
     "tcp_limits": {
-        "warning": "60:", "critical": "@0:5%", "timeout": 5, "verbose": 1, "procfs": "/nonexistent",
+        "warning": "60:", "critical": "@0:5%", "timeout": 5, "verbose": "3", "procfs": "/nonexistent",
         "sysctl_root": "/nonexistent/a b", "no_drift": True, "no_memory": True, "peak_days": 30, "state_dir": "/nonexistent",
         "no_state": True,
     },
@@ -83,6 +83,8 @@ def test_the_basket_is_whole() -> None:
         assert set(re.findall(r"\$([a-z_]+)\$", json.dumps(command))) == variables
     for template in basket["ServiceTemplate"].values():
         assert template["check_command"] in basket["Command"]
+    services = basket["ServiceSet"]["tcp-headroom"]["services"]
+    assert [service["imports"] for service in services.values()] == [[name] for name in basket["ServiceTemplate"]]
 
 
 @pytest.fixture(scope="module")

@@ -46,14 +46,14 @@ class Account(NamedTuple):
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def run(
-        self, *command: str | pathlib.Path, environment: Mapping[str, str] | None = None
+        self, *command: str | pathlib.Path, environment: Mapping[str, str] | None = None, given: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end with these rights, in / and with no other environment."""
+        """Run a program to its end with these rights, in / and with no other environment; it reads what is ``given``."""
         done: subprocess.CompletedProcess[str] = subprocess.run(
             command,
             cwd="/",
             env=environment or {},
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             **self.rights,

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
+from workbench import graphite
 from workbench.command import COMMANDS
-from workbench.daemons import account, daemon, free_port, listens, program, wait_for, workspace
+from workbench.daemons import account, program, wait_for, workspace
 from workbench.icinga2 import CONTRIB, SERVICES, Authority, Node, started
 from workbench.watched_host import WARNING, WatchedHost, direct, plugin_directory
 
@@ -34,23 +35,12 @@ class Sent(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def carbon() -> Iterator[tuple[int, pathlib.Path]]:
-    """carbon-cache: its port, and its directory of files."""
-    cache = program("graphite-carbon", "/usr/bin/carbon-cache")
+def carbon() -> Iterator[graphite.Carbon]:
+    """carbon-cache, with a point for each second."""
     user = account()
     with workspace(user) as directory:
-        port, query, pickle = free_port(), free_port(), free_port()
-        (directory / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
-        (directory / "carbon.conf").write_text(
-            f"[cache]\nSTORAGE_DIR = {directory}\nCONF_DIR = {directory}\n"
-            f"LOG_DIR = {directory}\nPID_DIR = {directory}\nLOCAL_DATA_DIR = {directory}/whisper\nMAX_CREATES_PER_MINUTE = inf\nMAX_UPDATES_PER_SECOND = inf\n"
-            f"LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\n"
-            f"CACHE_QUERY_PORT = {query}\nPICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle}\n"
-        )
-        command = [cache, f"--config={directory}/carbon.conf", f"--logdir={directory}", "--nodaemon", "start"]
-        with daemon(command, directory / "log", user.rights, {"HOME": str(directory)}) as running:
-            running.until(lambda: listens(port), "carbon answers")
-            yield port, directory / "whisper"
+        with graphite.carbon(directory, user, "[all]\npattern = .*\nretentions = 1s:1h\n") as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +65,7 @@ def opentsdb() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> Iterator[Sent]:
+def sent(carbon: graphite.Carbon, opentsdb: tuple[int, list[str]]) -> Iterator[Sent]:
     """Every service checked once, in state WARNING."""
     user = account()
     with workspace(user) as directory:
@@ -93,7 +83,7 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
             include "tcp-headroom-services.conf"
             object Endpoint NodeName {{ }}
             object Zone "master" {{ endpoints = [ NodeName ] }}
-            object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon[0]}, enable_send_thresholds = true }}
+            object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon.port}, enable_send_thresholds = true }}
             object OpenTsdbWriter "opentsdb" {{ host = "127.0.0.1", port = {opentsdb[0]} }}
             object Host "here" {{ check_command = "dummy", vars.os = "Linux" }}
         """)
@@ -103,7 +93,7 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
                 wait_for(lambda: node.evaluate(f'get_object({writer}, "{name}").connected'), f"{writer} is connected")
             for name in SERVICES:
                 node.check("here", name)
-            yield Sent(node, host, carbon[1], opentsdb[1])
+            yield Sent(node, host, carbon.whisper, opentsdb[1])
 
 
 def printed(sent: Sent) -> dict[tuple[str, str], list[float | None]]:

@@ -195,10 +195,8 @@ class Fleet(NamedTuple):
     """Where the bar ends."""
     falling: bool
     """The worst are the largest."""
-    since: str
-    """From when on values are looked at, up to now."""
-    graphite: str
-    influxql: str
+    queries: dict[str, tuple[str, str]]
+    """By kind of data source: back to when values are looked at, and the query."""
 
 
 FLEET = (
@@ -210,9 +208,16 @@ FLEET = (
         ((None, BLUE), (25, AMBER), (50, VERMILLION), (100, VIOLET)),
         100,
         True,
-        "1h",
-        "sortBy(aliasByNode(icinga2.*.services.tcp_orphans.tcp_orphans.perfdata.usage.value, 1), 'last', true)",
-        'SELECT last("value") FROM "tcp_orphans" WHERE "metric" = \'usage\' AND $timeFilter GROUP BY "hostname"',
+        {
+            "graphite": (
+                "1h",
+                "sortBy(aliasByNode(icinga2.*.services.tcp_orphans.tcp_orphans.perfdata.usage.value, 1), 'last', true)",
+            ),
+            "influxdb": (
+                "1h",
+                'SELECT last("value") FROM "tcp_orphans" WHERE "metric" = \'usage\' AND $timeFilter GROUP BY "hostname"',
+            ),
+        },
     ),
     Fleet(
         "Limit below four times the peak",
@@ -222,21 +227,38 @@ FLEET = (
         ((None, VIOLET), (1, VERMILLION), (2, AMBER)),
         4,
         False,
-        "14d",
-        # The last of either is taken, as one is checked each minute and the other each hour.
-        "sortBy(filterSeries(aliasByNode(applyByNode("
-        "icinga2.*.services.tcp_limits.tcp_limits.perfdata.orphans_peak.value, 1, "
-        '"divideSeries(keepLastValue(%.services.tcp_orphans.tcp_orphans.perfdata.orphans.max), '
-        'keepLastValue(%.services.tcp_limits.tcp_limits.perfdata.orphans_peak.value))", "%"), 1), '
-        "'last', '<', 4), 'last')",
-        # One query cannot compare two measurements, so the peak is that of what was stored.
-        'SELECT "times" FROM (SELECT last("max") / max("value") AS "times" FROM "tcp_orphans" '
-        'WHERE "metric" = \'orphans\' AND $timeFilter GROUP BY "hostname") WHERE "times" < 4 GROUP BY "hostname"',
+        {
+            # The last of either is taken, as one is checked each minute and the other each hour.
+            "graphite": (
+                "3h",
+                "sortBy(filterSeries(aliasByNode(applyByNode("
+                "icinga2.*.services.tcp_limits.tcp_limits.perfdata.orphans_peak.value, 1, "
+                '"divideSeries(keepLastValue(%.services.tcp_orphans.tcp_orphans.perfdata.orphans.max), '
+                'keepLastValue(%.services.tcp_limits.tcp_limits.perfdata.orphans_peak.value))", "%"), 1), '
+                "'last', '<', 4), 'last')",
+            ),
+            # One query cannot compare two measurements, so the peak is that of what was stored.
+            "influxdb": (
+                "14d",
+                'SELECT "times" FROM (SELECT last("max") / max("value") AS "times" FROM "tcp_orphans" '
+                'WHERE "metric" = \'orphans\' AND $timeFilter GROUP BY "hostname") WHERE "times" < 4 GROUP BY "hostname"',
+            ),
+        },
     ),
 )
 
 
-def graphite(curve: Curve) -> dict[str, Any]:
+def graphite(text: str, name: str = "") -> dict[str, Any]:
+    """A query of Graphite, with the name of its one curve."""
+    return {"target": f"alias({text}, '{name}')" if name else text, "textEditor": True}
+
+
+def influxdb(text: str, name: str = "$tag_hostname") -> dict[str, Any]:
+    """A query of InfluxDB."""
+    return {"query": text, "rawQuery": True, "resultFormat": "time_series", "alias": name}
+
+
+def graphite_curve(curve: Curve) -> str:
     """The query of Graphite, for the names that GraphiteWriter gives by default."""
     text = f"icinga2.$host.services.{curve.check}.{curve.check}.perfdata.{curve.label}.{curve.field}"
     if curve.rate:
@@ -246,10 +268,10 @@ def graphite(curve: Curve) -> dict[str, Any]:
         text = f"consolidateBy({text}, '{curve.merged}')"
     if curve.factor != 1:
         text = f"scale({text}, {curve.factor})"
-    return {"target": f"alias({text}, '{curve.name}')", "textEditor": True}
+    return text
 
 
-def influxql(curve: Curve) -> dict[str, Any]:
+def influxql_curve(curve: Curve) -> str:
     """The query of InfluxDB, for the measurements and tags that InfluxdbWriter and Influxdb2Writer give by default."""
     value = f'{curve.merged}("{curve.field}")'
     if curve.rate:
@@ -257,8 +279,7 @@ def influxql(curve: Curve) -> dict[str, Any]:
     if curve.factor != 1:
         value += f" * {curve.factor}"
     condition = f'"hostname" =~ /^${{host:regex}}$/ AND "metric" = \'{curve.label}\' AND $timeFilter'
-    query = f'SELECT {value} FROM "{curve.check}" WHERE {condition} GROUP BY time($__interval) fill(null)'
-    return {"query": query, "rawQuery": True, "resultFormat": "time_series", "alias": curve.name}
+    return f'SELECT {value} FROM "{curve.check}" WHERE {condition} GROUP BY time($__interval) fill(null)'
 
 
 class Source(NamedTuple):
@@ -267,8 +288,10 @@ class Source(NamedTuple):
     kind: str
     """Grafana's name of it, and a part of the file's."""
     title: str
-    curve: Callable[[Curve], dict[str, Any]]
-    fleet: Callable[[Fleet], dict[str, Any]]
+    curve: Callable[[Curve], str]
+    """The query of a curve."""
+    target: Callable[..., dict[str, Any]]
+    """The entry of a query, and of the name of its curve, in the dashboard."""
     hosts: dict[str, Any]
     """How the hosts are found."""
 
@@ -277,20 +300,15 @@ SOURCES = (
     Source(
         "graphite",
         "Graphite",
+        graphite_curve,
         graphite,
-        lambda fleet: {"target": fleet.graphite, "textEditor": True},
         {"query": "expand(icinga2.*.services.tcp_orphans)", "regex": r"/^icinga2\.([^.]+)\./"},
     ),
     Source(
         "influxdb",
         "InfluxDB",
-        influxql,
-        lambda fleet: {
-            "query": fleet.influxql,
-            "rawQuery": True,
-            "resultFormat": "time_series",
-            "alias": "$tag_hostname",
-        },
+        influxql_curve,
+        influxdb,
         {"query": 'SHOW TAG VALUES FROM "tcp_orphans" WITH KEY = "hostname"', "regex": ""},
     ),
 )
@@ -347,7 +365,7 @@ def graph(panel: Panel, source: Source) -> dict[str, Any]:
         "title": panel.title,
         "description": panel.text,
         "interval": f"{panel.every}m",
-        "targets": [source.curve(curve) for curve in panel.curves],
+        "targets": [source.target(source.curve(curve), curve.name) for curve in panel.curves],
         "fieldConfig": {
             "defaults": defaults,
             "overrides": [override(curve.name, look(curve)) for curve in panel.curves],
@@ -361,6 +379,7 @@ def graph(panel: Panel, source: Source) -> dict[str, Any]:
 
 def table(fleet: Fleet, source: Source) -> dict[str, Any]:
     link = f"/d/{uid(source)}?var-host=${{__value.text}}&${{datasource:queryparam}}&${{__url_time_range}}"
+    since, query = fleet.queries[source.kind]
     levels = [{"value": value, "color": colour} for value, colour in fleet.levels]
     defaults = {
         "unit": fleet.unit,
@@ -377,9 +396,9 @@ def table(fleet: Fleet, source: Source) -> dict[str, Any]:
         "type": "table",
         "title": fleet.title,
         "description": fleet.text,
-        "timeFrom": fleet.since,
+        "timeFrom": since,
         "interval": "1m",
-        "targets": [source.fleet(fleet)],
+        "targets": [source.target(query)],
         # Each series becomes a row: its name, and its last value.
         "transformations": [
             {"id": "reduce", "options": {"reducers": ["lastNotNull"], "mode": "seriesToRows"}},

@@ -14,16 +14,8 @@ from typing import Any, NamedTuple
 
 HERE = pathlib.Path(__file__).parent
 
-# Of Okabe and Ito, some darker: each is at least 3 to 1 against the light and the dark theme.
-BLUE, GREEN, AMBER, VERMILLION, MAUVE, VIOLET, GREY = (
-    "#0072b2",
-    "#009e73",
-    "#a87900",
-    "#d55e00",
-    "#b8648f",
-    "#9a5ae0",
-    "#808080",
-)
+# Each is at least 3 to 1 against both themes, and those of one panel are distinct to the colour-blind.
+BLUE, GREEN, AMBER, RED, VIOLET, PLUM, GREY = "#0072b2 #009e73 #c08600 #b84030 #8840f0 #806080 #808080".split()
 
 
 class Curve(NamedTuple):
@@ -92,9 +84,9 @@ PANELS = (
         "Above 25 % of tcp_max_orphans sockets with both penalties are reset, above 50 % those with one, above 100 % all.",
         (
             orphans("orphans", "orphans", BLUE, look="area"),
-            limits("peak of two weeks", "orphans_peak", MAUVE, look="dashed"),
+            limits("peak of two weeks", "orphans_peak", PLUM, look="dashed"),
             orphans(BOTH, "orphans", AMBER, field="max", factor=0.25),
-            orphans(ONE, "orphans", VERMILLION, field="max", factor=0.5, down_to=BOTH),
+            orphans(ONE, "orphans", RED, field="max", factor=0.5, down_to=BOTH),
             orphans(EVERY, "orphans", VIOLET, field="max", down_to=ONE),
         ),
         width=24,
@@ -103,7 +95,7 @@ PANELS = (
     Panel(
         "Resets a minute",
         "Growth of TCPAbortOnMemory, an average of the minutes in a bar.",
-        (orphans("resets", "aborts_on_memory", VERMILLION, rate=True, look="bars"),),
+        (orphans("resets", "aborts_on_memory", RED, rate=True, look="bars"),),
         width=24,
         height=5,
     ),
@@ -112,7 +104,7 @@ PANELS = (
         "Orphans that may still come before sockets are reset. Below zero they are.",
         (
             orphans("everyone (1x)", "headroom_1x", VIOLET, merged="min"),
-            orphans("one penalty (2x)", "headroom_2x", VERMILLION, merged="min"),
+            orphans("one penalty (2x)", "headroom_2x", RED, merged="min"),
             orphans("both penalties (4x)", "headroom_4x", AMBER, merged="min"),
         ),
         signed=True,
@@ -124,7 +116,7 @@ PANELS = (
         (
             orphans("limit", "orphans", VIOLET, field="max"),
             limits("recommended", "orphans_recommended", GREEN, look="dashed"),
-            limits("peak of two weeks", "orphans_peak", MAUVE, look="area"),
+            limits("peak of two weeks", "orphans_peak", PLUM, look="area"),
         ),
         every=60,
     ),
@@ -134,7 +126,7 @@ PANELS = (
         (
             memory("in use", "pages", BLUE, look="area"),
             memory("pressure", "pages", AMBER, field="warn"),
-            memory("critical", "pages", VERMILLION, field="crit"),
+            memory("critical", "pages", RED, field="crit"),
             memory("maximum", "pages", VIOLET, field="max", look="dashed"),
         ),
     ),
@@ -143,15 +135,15 @@ PANELS = (
         "What TCP holds of it. WARNING above 50 %, CRITICAL above 75 %.",
         (memory("held by TCP", "memory_usage", BLUE, look="area"),),
         unit="percent",
-        lines=((50, AMBER), (75, VERMILLION)),
+        lines=((50, AMBER), (75, RED)),
     ),
     Panel(
         "Under pressure, a minute",
         "Receive queues made smaller, segments dropped for lack of memory; the log shows neither.",
         (
             memory("queues made smaller", "prune_called", AMBER, rate=True, look="bars"),
-            memory("segments dropped", "rcvq_drop", VERMILLION, rate=True),
-            memory("pressure phase (1 is yes)", "under_pressure", VIOLET, look="dashed"),
+            memory("segments dropped", "rcvq_drop", RED, rate=True),
+            memory("pressure phase (100 % is yes)", "under_pressure", VIOLET, factor=100, look="dashed", right=True),
         ),
     ),
     Panel(
@@ -159,7 +151,7 @@ PANELS = (
         "A lower bound of the resets. Where coverage is low, a zero means little.",
         (
             log("orphans", "orphan_hits", AMBER, look="area"),
-            log("memory", "memory_hits", VERMILLION, look="area"),
+            log("memory", "memory_hits", RED, look="area"),
             log("unclear", "unclear_hits", GREY, look="area"),
             log("coverage", "coverage", BLUE, merged="min", look="dashed", right=True),
         ),
@@ -171,13 +163,13 @@ PANELS = (
         "WARNING below 50 %, CRITICAL below 10 %.",
         (
             limits("tcp_max_orphans", "orphans_limit_pct", BLUE, merged="min"),
-            limits("tcp_mem", "mem_limit_pct", MAUVE, merged="min", look="dashed"),
+            limits("tcp_mem", "mem_limit_pct", PLUM, merged="min", look="dashed"),
         ),
         every=60,
         unit="percent",
         width=24,
         height=6,
-        lines=((10, VERMILLION), (50, AMBER)),
+        lines=((10, RED), (50, AMBER)),
     ),
 )
 
@@ -205,7 +197,7 @@ FLEET = (
         "Share of tcp_max_orphans in use. A click on a host shows its graphs below.",
         "in use",
         "percent",
-        ((None, BLUE), (25, AMBER), (50, VERMILLION), (100, VIOLET)),
+        ((None, BLUE), (25, AMBER), (50, RED), (100, VIOLET)),
         100,
         True,
         {
@@ -224,7 +216,7 @@ FLEET = (
         "tcp_max_orphans, in multiples of the peak of two weeks. A host that is not here has four or more, or no values.",
         "times the peak",
         "none",
-        ((None, VIOLET), (1, VERMILLION), (2, AMBER)),
+        ((None, VIOLET), (1, RED), (2, AMBER)),
         4,
         False,
         {
@@ -335,12 +327,11 @@ def look(curve: Curve) -> dict[str, Any]:
         found["custom.lineStyle"] = {"fill": "dash", "dash": [8, 6]}
     elif curve.look == "bars":
         found |= {"custom.drawStyle": "bars", "custom.fillOpacity": 90}
-    if curve.look != "area":
-        found["custom.stacking"] = {"mode": "none", "group": "A"}
     if curve.down_to:
         found |= {"custom.fillBelowTo": curve.down_to, "custom.fillOpacity": 14}
     if curve.right:
         found |= {"custom.axisPlacement": "right", "unit": "percent", "min": 0, "max": 100}
+        found["custom.stacking"] = {"mode": "none", "group": "A"}
     return found
 
 

@@ -11,7 +11,8 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from workbench.daemons import Account, daemon, free_port, listens, program, wait_for
+from workbench.daemons import Account, daemon, free_port, listens, wait_for
+from workbench.machine import program
 
 SCHEMAS = "[all]\npattern = .*\nretentions = 1m:2d,5m:10d,30m:90d,360m:4y\n"
 """A storage-schemas.conf: how long which resolution is kept."""
@@ -93,7 +94,7 @@ def web(cache: Carbon, user: Account, port: int | None = None) -> Iterator[str]:
     }
     # graphite-web looks for this directory once, when it starts.
     wait_for(cache.whisper.is_dir, "carbon has made its directory")
-    django = [program("python3", "/usr/bin/python3"), "-m", "django"]
+    django = ["/usr/bin/python3", "-m", "django"]
     made = user.run(*django, "migrate", "--run-syncdb", "--verbosity=0", environment=environment)
     assert made.returncode == 0, made.stderr
     command = [*django, "runserver", "--noreload", f"127.0.0.1:{port}"]

@@ -10,7 +10,8 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from workbench.daemons import Account, daemon, free_port, program
+from workbench.daemons import Account, daemon, free_port
+from workbench.machine import program
 
 DATABASE = "icinga2"
 
@@ -57,7 +58,7 @@ def influxdb(directory: pathlib.Path, user: Account) -> Iterator[InfluxDB]:
             return True
         return False
 
-    command = [server, "-config", configuration]
+    command = [server, "-config", str(configuration)]
     with daemon(command, directory / "influxd.log", user.rights, {"HOME": str(directory)}) as process:
         process.until(answers, "influxd answers")
         yield running

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import enum
+import itertools
 import json
+import math
 import pathlib
 import runpy
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -106,22 +108,59 @@ def test_the_schema_is_held(wrong: dict[str, Any]) -> None:
         assert_fits(wrong, models.Dashboard, "dashboard")
 
 
-def luminance(colour: str) -> float:
-    """Of #rrggbb, as WCAG has it."""
+def linear(colour: str) -> list[float]:
+    """Red, green and blue of #rrggbb, in proportion to light."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def weighed(weights: Sequence[Sequence[float]], parts: list[float]) -> list[float]:
+    return [sum(weight * part for weight, part in zip(line, parts)) for line in weights]
+
+
+def luminance(colour: str) -> float:
+    (found,) = weighed(CIE_XYZ[1:2], linear(colour))
+    return found
+
+
+def lab(colour: str, sight: str) -> list[float]:
+    """In CIELAB, as somebody with this sight sees it."""
+    seen = [min(1.0, max(0.0, part)) for part in weighed(SIGHT[sight], linear(colour))]
+    x, y, z = (part / white for part, white in zip(weighed(CIE_XYZ, seen), (0.9505, 1, 1.089)))
+    x, y, z = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in (x, y, z))
+    return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
+
+
+CIE_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+SIGHT = {
+    "ordinary": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no red": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "no green": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
+    "no blue": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)),
+}
+"""The model of Machado, Oliveira and Fernandes (2009), at full severity."""
+
+TOGETHER = [
+    {curve.colour for curve in panel.curves} | {line[1] for line in panel.lines} for panel in GENERATE["PANELS"]
+]
+TOGETHER += [{level[1] for level in fleet.levels} for fleet in GENERATE["FLEET"]]
+"""Colours of one panel."""
 
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_contrast(theme: str) -> None:
     """Each colour is at least 3 to 1 against the background, which WCAG asks of graphs."""
-    colours = {curve.colour for panel in GENERATE["PANELS"] for curve in panel.curves}
-    colours |= {colour for panel in GENERATE["PANELS"] for _value, colour in panel.lines}
-    colours |= {colour for fleet in GENERATE["FLEET"] for _value, colour in fleet.levels}
-    for colour in colours:
+    for colour in set().union(*TOGETHER):
         darker, lighter = sorted((luminance(colour), luminance(THEMES[theme])))
         assert (lighter + 0.05) / (darker + 0.05) >= 3, colour
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colours_are_distinct(sight: str) -> None:
+    """Those of one panel, by the distance of CIE 1976, of which 2 can just be seen side by side."""
+    for colours in TOGETHER:
+        for one, other in itertools.combinations(sorted(colours), 2):
+            assert math.dist(lab(one, sight), lab(other, sight)) >= 20, (one, other)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS)

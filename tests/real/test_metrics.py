@@ -1,4 +1,4 @@
-"""What arrives in Graphite and OpenTSDB from Icinga 2's writers, and whether contrib/graphs draws just that."""
+"""What arrives in Graphite, InfluxDB and OpenTSDB from Icinga 2's writers, and whether contrib/graphs draws just that."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
-from workbench.command import COMMANDS
-from workbench.daemons import account, daemon, free_port, listens, program, wait_for, workspace
+from workbench import graphite
+from workbench.command import COMMANDS, FIELDS, numbers
+from workbench.daemons import account, program, wait_for, workspace
 from workbench.icinga2 import CONTRIB, SERVICES, Authority, Node, started
+from workbench.influxdb import DATABASE, InfluxDB, influxdb
 from workbench.watched_host import WARNING, WatchedHost, direct, plugin_directory
 
 PREFIX = "icinga2.here.services"
@@ -31,26 +33,16 @@ class Sent(NamedTuple):
     """Directory of the files that carbon writes."""
     lines: list[str]
     """What OpenTSDB was told."""
+    influxdb: InfluxDB
 
 
 @pytest.fixture(scope="module")
-def carbon() -> Iterator[tuple[int, pathlib.Path]]:
-    """carbon-cache: its port, and its directory of files."""
-    cache = program("graphite-carbon", "/usr/bin/carbon-cache")
+def carbon() -> Iterator[graphite.Carbon]:
+    """carbon-cache, with a point for each second."""
     user = account()
     with workspace(user) as directory:
-        port, query, pickle = free_port(), free_port(), free_port()
-        (directory / "storage-schemas.conf").write_text("[all]\npattern = .*\nretentions = 1s:1h\n")
-        (directory / "carbon.conf").write_text(
-            f"[cache]\nSTORAGE_DIR = {directory}\nCONF_DIR = {directory}\n"
-            f"LOG_DIR = {directory}\nPID_DIR = {directory}\nLOCAL_DATA_DIR = {directory}/whisper\nMAX_CREATES_PER_MINUTE = inf\nMAX_UPDATES_PER_SECOND = inf\n"
-            f"LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\nCACHE_QUERY_INTERFACE = 127.0.0.1\n"
-            f"CACHE_QUERY_PORT = {query}\nPICKLE_RECEIVER_INTERFACE = 127.0.0.1\nPICKLE_RECEIVER_PORT = {pickle}\n"
-        )
-        command = [cache, f"--config={directory}/carbon.conf", f"--logdir={directory}", "--nodaemon", "start"]
-        with daemon(command, directory / "log", user.rights, {"HOME": str(directory)}) as running:
-            running.until(lambda: listens(port), "carbon answers")
-            yield port, directory / "whisper"
+        with graphite.carbon(directory, user, "[all]\npattern = .*\nretentions = 1s:1h\n") as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +67,14 @@ def opentsdb() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> Iterator[Sent]:
+def influx() -> Iterator[InfluxDB]:
+    user = account()
+    with workspace(user) as directory, influxdb(directory, user) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sent(carbon: graphite.Carbon, opentsdb: tuple[int, list[str]], influx: InfluxDB) -> Iterator[Sent]:
     """Every service checked once, in state WARNING."""
     user = account()
     with workspace(user) as directory:
@@ -93,8 +92,11 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
             include "tcp-headroom-services.conf"
             object Endpoint NodeName {{ }}
             object Zone "master" {{ endpoints = [ NodeName ] }}
-            object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon[0]}, enable_send_thresholds = true }}
+            object GraphiteWriter "graphite" {{ host = "127.0.0.1", port = {carbon.port}, enable_send_thresholds = true }}
             object OpenTsdbWriter "opentsdb" {{ host = "127.0.0.1", port = {opentsdb[0]} }}
+            object InfluxdbWriter "influxdb" {{
+                host = "127.0.0.1", port = {influx.port}, database = "{DATABASE}", enable_send_thresholds = true, flush_threshold = 1
+            }}
             object Host "here" {{ check_command = "dummy", vars.os = "Linux" }}
         """)
         with started(node):
@@ -103,7 +105,7 @@ def sent(carbon: tuple[int, pathlib.Path], opentsdb: tuple[int, list[str]]) -> I
                 wait_for(lambda: node.evaluate(f'get_object({writer}, "{name}").connected'), f"{writer} is connected")
             for name in SERVICES:
                 node.check("here", name)
-            yield Sent(node, host, carbon[1], opentsdb[1])
+            yield Sent(node, host, carbon.whisper, opentsdb[1], influx)
 
 
 def printed(sent: Sent) -> dict[tuple[str, str], list[float | None]]:
@@ -113,10 +115,7 @@ def printed(sent: Sent) -> dict[tuple[str, str], list[float | None]]:
         _code, text = direct(sent.node.plugins / command, sent.node.user)
         for word in text.partition("| ")[2].split():
             label, _, rest = word.partition("=")
-            numbers = [re.sub("[B%c]$", "", number) for number in rest.split(";")]
-            # Icinga 2 drops levels that are not plain numbers.
-            levels = [float(number) if re.fullmatch("-?[0-9.]+", number) else None for number in numbers]
-            found[command.removeprefix("check_"), label] = levels + [None] * (5 - len(levels))
+            found[command.removeprefix("check_"), label] = numbers(rest)
     return found
 
 
@@ -139,8 +138,8 @@ def in_graphite(sent: Sent, path: str) -> float | None:
 
 def test_graphite(sent: Sent) -> None:
     """icinga2.HOST.services.SERVICE.COMMAND.perfdata.LABEL.value, and .warn .crit .min .max where printed."""
-    for (service, label), numbers in printed(sent).items():
-        for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers):
+    for (service, label), values in printed(sent).items():
+        for kind, number in zip(FIELDS, values):
             path = f"{PREFIX}.{service}.{service}.perfdata.{label}.{kind}"
             if number is None:
                 assert not (sent.whisper / f"{path.replace('.', '/')}.wsp").exists(), path
@@ -160,8 +159,8 @@ def test_graphs_draw_what_arrives(sent: Sent) -> None:
     assert set(services.values()) == set(SERVICES)
     known = {
         f"{service}.{label}.{kind}"
-        for (service, label), numbers in printed(sent).items()
-        for kind, number in zip(("value", "warn", "crit", "min", "max"), numbers)
+        for (service, label), values in printed(sent).items()
+        for kind, number in zip(FIELDS, values)
         if number is not None
     }
     for graph in graphs:
@@ -172,11 +171,33 @@ def test_graphs_draw_what_arrives(sent: Sent) -> None:
             assert f"{services[graph]}.{label}" in known
 
 
+def test_influxdb(sent: Sent) -> None:
+    """Measurement COMMAND; tags hostname, service and metric; fields value, and warn, crit, min, max where printed."""
+
+    def stored() -> dict[tuple[str, str], dict[str, float]]:
+        found = {}
+        for series in sent.influxdb.query("SELECT * FROM /^tcp_/ GROUP BY metric, hostname, service"):
+            tags = series["tags"]
+            assert (tags["hostname"], tags["service"]) == ("here", series["name"])
+            (values,) = series["values"]
+            fields = dict(zip(series["columns"], values))
+            found[series["name"], tags["metric"]] = {
+                field: fields[field] for field in FIELDS if fields.get(field) is not None
+            }
+        return found
+
+    expected = {
+        key: {field: value for field, value in zip(FIELDS, values) if value is not None}
+        for key, values in printed(sent).items()
+    }
+    wait_for(lambda: stored() == expected, f"{stored()} is {expected}")
+
+
 def test_opentsdb(sent: Sent) -> None:
     """put icinga.service.SERVICE.LABEL TIME VALUE host=HOST ..., and the levels as metrics of their own."""
     expected = {}
-    for (service, label), numbers in printed(sent).items():
-        for suffix, number in zip(("", "_warn", "_crit", "_min", "_max"), numbers):
+    for (service, label), values in printed(sent).items():
+        for suffix, number in zip(("", "_warn", "_crit", "_min", "_max"), values):
             if number is not None:
                 expected[f"icinga.service.{service}.{label}{suffix}"] = number
     found: dict[str, float] = {}

@@ -69,3 +69,17 @@ def assert_grammar(text: str) -> None:
     if start[1] != "OK":
         assert 0 <= text.find(". Next: ") < 160 - len(". ") and "Next: ." not in text, text
     assert all(len(word.strip("(),.:;")) <= 40 for word in text.split() if "/" in word), text
+
+
+def numbers(perfdata: str) -> list[float | None]:
+    """Value, warning, critical, minimum and maximum of one perfdatum, the text after the equals sign.
+
+    None where nothing is printed, and for a range, which Icinga 2 drops.
+    """
+    parts = [re.sub("[B%c]$", "", part) for part in perfdata.split(";")]
+    found = [float(part) if re.fullmatch("-?[0-9.]+", part) else None for part in parts]
+    return found + [None] * (len(FIELDS) - len(found))
+
+
+FIELDS = ("value", "warn", "crit", "min", "max")
+"""What Icinga 2's writers call ``numbers``."""

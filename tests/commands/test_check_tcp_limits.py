@@ -23,7 +23,7 @@ def test_healthy(host: Host) -> None:
         0,
         "TCP LIMITS OK - tcp_max_orphans 131072 (the default), tcp_mem max 2.2 GiB (about the default). "
         "Peak 40 orphans on 2026-03-25 12:05. Both limits survive a reboot | drift=0;;;0 "
-        "mem_limit_pct=100%;;;0 orphans_limit_pct=100%;;;0 orphans_peak=40;;;0 orphans_recommended=131072;;;0\n",
+        "mem_limit_pct=100%;;;0 orphans_limit_pct=100%;;;0 orphans_peak=40;65536;;0;131072 orphans_recommended=131072;;;0\n",
     )
 
 
@@ -197,7 +197,7 @@ class TestPeak:
         host.peak(orphans)
         output = host.check()
         assert (output.code, output.perfdata["orphans_recommended"]) == (code, f"{recommended};;;0")
-        assert output.perfdata["orphans_peak"] == f"{orphans};;;0"
+        assert output.perfdata["orphans_peak"] == f"{orphans};{32768 if code else 65536};;0;131072"
         if code:
             assert (
                 " - tcp_max_orphans below 4 times the peak: 131072, peak 32769. Next: set tcp_max_orphans to 262144 (see -v). tcp_max_orphans 131072 "
@@ -210,7 +210,8 @@ class TestPeak:
         """A sample between a quarter and a half, on one day alone, is no reason to set anything; above the half it is."""
         host.peak(orphans, days=days)
         output = host.check()
-        assert (output.code, output.perfdata["orphans_peak"]) == (code, f"{orphans};;;0")
+        level = 32768 if days > 1 else 65536
+        assert (output.code, output.perfdata["orphans_peak"]) == (code, f"{orphans};{level};;0;131072")
 
     def test_the_larger_reason_counts(self, host: Host) -> None:
         host.put("sys/net/ipv4/tcp_max_orphans", "1000\n")

@@ -180,11 +180,21 @@ class Limits(plugin.Host):
         if review.mem_share is not None:
             yield nagiosplugin.Metric("mem_limit_pct", review.mem_share, "%", min=0, context="share")
         if review.peak is not None:
-            yield nagiosplugin.Metric("orphans_peak", review.peak.orphans, min=0, context="gauge")
+            top = review.limit if review.peak_level is not None else None
+            yield nagiosplugin.Metric("orphans_peak", review.peak.orphans, min=0, max=top, context="peak")
         if review.recommended is not None:
             yield nagiosplugin.Metric("orphans_recommended", review.recommended, min=0, context="gauge")
         if review.settings is not None:
             yield nagiosplugin.Metric("drift", len(review.drifts), min=0, context="gauge")
+
+
+class Peak(plugin.Gauge):
+    """The peak, with the level above which the limit is too low for it."""
+
+    def performance(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Performance:
+        assert isinstance(resource, Limits)
+        self.warning = resource.review.peak_level
+        return super().performance(metric, resource)
 
 
 class Judged(nagiosplugin.Context):
@@ -300,4 +310,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         seen,
         plugin.Gauge("share", *seen.ranges),
         Judged("finding"),
+        Peak("peak"),
     )

@@ -223,6 +223,13 @@ class Review:
         return self.peak is not None and (limit < SAFETY * self.peak.usual or limit < ONCE * self.peak.orphans)
 
     @property
+    def peak_level(self) -> int | None:
+        """The peak above which the limit is too low for it: a quarter of it where two days went beyond that, else a half."""
+        if self.peak is None or self.limit is None or self.limit < 1:
+            return None
+        return self.limit // (SAFETY if self.limit < SAFETY * self.peak.usual else ONCE)
+
+    @property
     def most_orphans(self) -> int:
         """The most that is recommended: so many orphans take a quarter of the memory, their data not counted."""
         machine = self.defaults.memory.machine

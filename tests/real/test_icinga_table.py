@@ -36,7 +36,7 @@ def in_php(data: list[Datum]) -> list[tuple[int, bool]]:
     """State and pie of each."""
     if not LIBRARY.exists():
         pytest.skip(f"{LIBRARY} is missing: apt-get install icingadb-web")
-    php = program("php8.2-cli", "/usr/bin/php")
+    php = program("php-cli", "/usr/bin/php")
     lines = "".join(f"{written(datum)}\n" for datum in data)
     done = subprocess.run([php, "-r", CODE, LIBRARY], input=lines, capture_output=True, text=True, check=True)
     return [(int(line.split()[0]), line.endswith(" pie")) for line in done.stdout.splitlines()]

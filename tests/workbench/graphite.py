@@ -11,13 +11,14 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from workbench.daemons import Account, daemon, free_port, listens, wait_for
+from workbench.command import CONTRIB
+from workbench.daemons import Account, daemon, free_port, give, listens
 from workbench.machine import program
 
-SCHEMAS = "[all]\npattern = .*\nretentions = 1m:2d,5m:10d,30m:90d,360m:4y\n"
+SCHEMAS = (CONTRIB / "graphs/storage-schemas.conf").read_text()
 """A storage-schemas.conf: how long which resolution is kept."""
 
-AGGREGATION = "[all]\npattern = .*\nxFilesFactor = 0\naggregationMethod = average\n"
+AGGREGATION = (CONTRIB / "graphs/storage-aggregation.conf").read_text()
 """A storage-aggregation.conf: how the coarser ones are made."""
 
 
@@ -61,6 +62,9 @@ def carbon(
     """carbon-cache with its files in ``storage``, a directory that ``user`` can write."""
     cache = program("graphite-carbon", "/usr/bin/carbon-cache")
     running = Carbon(storage, free_port(), free_port())
+    # graphite-web looks for this directory once, when it starts; carbon makes it when the first value is written.
+    running.whisper.mkdir(exist_ok=True)
+    give(running.whisper, user)
     (storage / "storage-schemas.conf").write_text(schemas)
     (storage / "storage-aggregation.conf").write_text(aggregation)
     (storage / "carbon.conf").write_text(
@@ -92,8 +96,6 @@ def web(cache: Carbon, user: Account, port: int | None = None) -> Iterator[str]:
         "DJANGO_SETTINGS_MODULE": "graphite.settings",
         "GRAPHITE_SETTINGS_MODULE": "graphite_web_settings",
     }
-    # graphite-web looks for this directory once, when it starts.
-    wait_for(cache.whisper.is_dir, "carbon has made its directory")
     django = ["/usr/bin/python3", "-m", "django"]
     made = user.run(*django, "migrate", "--run-syncdb", "--verbosity=0", environment=environment)
     assert made.returncode == 0, made.stderr

@@ -1,4 +1,4 @@
-"""check_tcp_kernel_log from outside, in this process, at a moment that the caller chooses."""
+"""A command from outside, most often check_tcp_kernel_log, in this process, at a moment that the caller chooses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import nagiosplugin
 
@@ -53,7 +53,12 @@ def at(moment: Moment, zone: str = "UTC") -> Iterator[None]:
 
 
 def check(*arguments: str | os.PathLike[str]) -> Output:
-    """One run. Standard error stays empty, and no error is internal."""
+    """One run of check_tcp_kernel_log."""
+    return run(check_tcp_kernel_log.main, *arguments)
+
+
+def run(main: Callable[[list[str]], None], *arguments: str | os.PathLike[str]) -> Output:
+    """One run of a command. Standard error stays empty, and no error is internal."""
     nagiosplugin.Runtime.instance = None  # type: ignore[assignment]
     # nagiosplugin 1.3.2 keeps the standard output that it was imported with.
     nagiosplugin.Runtime.stdout = None
@@ -61,7 +66,7 @@ def check(*arguments: str | os.PathLike[str]) -> Output:
     code: object = None
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complaint):
         try:
-            check_tcp_kernel_log.main([os.fspath(argument) for argument in arguments])
+            main([os.fspath(argument) for argument in arguments])
         except SystemExit as exit:
             code = exit.code
     assert complaint.getvalue() == "", complaint.getvalue()

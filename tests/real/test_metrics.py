@@ -1,8 +1,7 @@
-"""What arrives in Graphite, InfluxDB and OpenTSDB from Icinga 2's writers, and whether contrib/graphs draws just that."""
+"""What arrives in Graphite, InfluxDB and OpenTSDB from Icinga 2's writers."""
 
 from __future__ import annotations
 
-import configparser
 import json
 import pathlib
 import re
@@ -147,28 +146,6 @@ def test_graphite(sent: Sent) -> None:
                 assert wait_for(
                     lambda: [in_graphite(sent, path)] if in_graphite(sent, path) is not None else None, path
                 ) == [number]
-
-
-def test_graphs_draw_what_arrives(sent: Sent) -> None:
-    """Each curve of the shipped template is a metric that exists; each service has a graph."""
-    templates = configparser.RawConfigParser()
-    templates.optionxform = str  # type: ignore[method-assign,assignment]
-    templates.read(CONTRIB / "graphs/tcp-headroom.ini")
-    graphs = {section.rpartition(".")[0] for section in templates.sections()}
-    services = {graph: templates[f"{graph}.graph"]["check_command"].strip('"') for graph in graphs}
-    assert set(services.values()) == set(SERVICES)
-    known = {
-        f"{service}.{label}.{kind}"
-        for (service, label), values in printed(sent).items()
-        for kind, number in zip(FIELDS, values)
-        if number is not None
-    }
-    for graph in graphs:
-        curves = templates[f"{graph}.metrics_filters"]
-        assert set(curves) == set(templates[f"{graph}.functions"])
-        for path in curves.values():
-            label = path.strip('"').removeprefix("$service_name_template$.perfdata.")
-            assert f"{services[graph]}.{label}" in known
 
 
 def test_influxdb(sent: Sent) -> None:

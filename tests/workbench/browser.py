@@ -42,8 +42,9 @@ class Browser:
         self.ask("POST", "/url", {"url": url})
 
     def forget(self) -> None:
-        """Be nobody to the site again."""
-        self.ask("DELETE", "/cookie")
+        """Be nobody to every site again, also to one that is about to answer."""
+        self.open("about:blank")
+        self._command("Network.clearBrowserCookies", {})
 
     def run(self, script: str, *arguments: object) -> Any:
         """What a function with this body returns in the page."""

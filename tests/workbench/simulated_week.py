@@ -60,7 +60,7 @@ def interval(service: str, age: int) -> int:
     if service == "tcp_limits":
         return HOUR
     if age > DAY:
-        return 15 * MINUTE
+        return 30 * MINUTE
     return MINUTE if service == "tcp_orphans" else 5 * MINUTE
 
 

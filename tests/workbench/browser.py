@@ -51,8 +51,8 @@ class Browser:
         return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def until(self, script: str, what: str) -> Any:
-        """The first true value of ``script``."""
-        return wait_for(lambda: self.run(script), what)
+        """The first true value of ``script``; a page with many graphs takes its time on a busy machine."""
+        return wait_for(lambda: self.run(script), what, patience=120)
 
     def type(self, selector: str, text: str) -> None:
         self.ask("POST", f"/element/{self._find(selector)}/value", {"text": text})

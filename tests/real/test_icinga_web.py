@@ -309,13 +309,12 @@ def test_pictures(stack: Stack, tmp_path: pathlib.Path) -> None:
     begin, end = (stack.end - age for age in (SPIKE[0] + HOUR, SPIKE[1] - HOUR))
     spike = f"icingadb/service?name=tcp_orphans&host.name={HOST}&graph_start={begin}&graph_end={end}"
     for theme in icinga_web.THEMES:
-        icinga_web.log_in(stack.web, stack.browser, theme)
-        for name, (path, width, height) in {**PAGES, "spike": (spike, 1000, 760)}.items():
-            stack.browser.resize(width, height)
-            icinga_web.open(stack.web, stack.browser, f"{path}&showFullscreen")
-            stack.browser.run(
-                "document.querySelectorAll('fieldset').forEach(part => part.classList.remove('collapsed'))"
-            )
-            picture = stack.browser.picture()
-            assert 5_000 < len(picture) < 200_000, (name, theme, len(picture))
-            (place / f"{name}-{theme}.webp").write_bytes(picture)
+        with browser(account()) as window:
+            icinga_web.log_in(stack.web, window, theme)
+            for name, (path, width, height) in {**PAGES, "spike": (spike, 1000, 760)}.items():
+                window.resize(width, height)
+                icinga_web.open(stack.web, window, f"{path}&showFullscreen")
+                window.run("document.querySelectorAll('fieldset').forEach(part => part.classList.remove('collapsed'))")
+                picture = window.picture()
+                assert 5_000 < len(picture) < 200_000, (name, theme, len(picture))
+                (place / f"{name}-{theme}.webp").write_bytes(picture)

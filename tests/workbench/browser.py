@@ -41,11 +41,6 @@ class Browser:
     def open(self, url: str) -> None:
         self.ask("POST", "/url", {"url": url})
 
-    def forget(self) -> None:
-        """Be nobody to every site again, also to one that is about to answer."""
-        self.open("about:blank")
-        self._command("Network.clearBrowserCookies", {})
-
     def run(self, script: str, *arguments: object) -> Any:
         """What a function with this body returns in the page."""
         return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})

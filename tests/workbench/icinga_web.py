@@ -166,10 +166,10 @@ def served(owner: Account, directory: pathlib.Path) -> Iterator[Web]:
 
 
 def log_in(web: Web, window: Browser, user: str) -> None:
-    """As one of ``THEMES``."""
-    window.forget()
+    """As one of ``THEMES``, in a browser that nobody has logged in with."""
     window.open(f"{web.url}/authentication/login")
-    window.until("return document.querySelector('[name=username]') !== null", "Icinga Web asks who it is")
+    asked = "return document.readyState === 'complete' && document.querySelector('[name=username]') !== null"
+    window.until(asked, "Icinga Web asks who it is")
     window.type("[name=username]", user)
     window.type("[name=password]", PASSWORD)
     window.click("[name=btn_submit]")

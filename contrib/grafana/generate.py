@@ -254,8 +254,8 @@ def graphite_curve(curve: Curve) -> str:
     """The query of Graphite, for the names that GraphiteWriter gives by default."""
     text = f"icinga2.$host.services.{curve.check}.{curve.check}.perfdata.{curve.label}.{curve.field}"
     if curve.rate:
-        # A slot that two checks have left empty would cost the growth of two.
-        text = f"scaleToSeconds(nonNegativeDerivative(keepLastValue({text}, 10)), 60)"
+        # A straight line through empty slots: else the growth of five minutes would be that of one.
+        text = f"scaleToSeconds(nonNegativeDerivative(interpolate({text}, 10)), 60)"
     else:
         text = f"consolidateBy({text}, '{curve.merged}')"
     if curve.factor != 1:

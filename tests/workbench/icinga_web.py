@@ -11,6 +11,7 @@ from typing import NamedTuple
 from workbench.browser import Browser
 from workbench.command import CONTRIB
 from workbench.daemons import Account, account, daemon, free_port, give, listens, workspace
+from workbench.director import INSTALLED, REFUSALS
 from workbench.icinga2 import PASSWORD, Node
 from workbench.machine import program
 from workbench.mariadb import Database, Server
@@ -20,7 +21,6 @@ SCHEMAS = (
     pathlib.Path("/usr/share/icingaweb2/schema/mysql.schema.sql"),
 )
 PUBLIC, ROUTER = "/usr/share/icingaweb2/public", "/usr/share/php/Icinga/Application/webrouter.php"
-MODULES = pathlib.Path("/usr/share/icingaweb2/modules")
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def configure(
     of_icingadb, own = databases
     files: dict[str, Mapping[str, Mapping[str, object]]] = {
         "config.ini": {
-            "global": {"config_resource": "icingaweb_db", "module_path": MODULES},
+            "global": {"config_resource": "icingaweb_db", "module_path": INSTALLED},
             "logging": {"log": "file", "file": directory / "log", "level": "ERROR"},
         },
         "resources.ini": {"icingaweb_db": resource(own), "icingadb": resource(of_icingadb)},
@@ -98,8 +98,7 @@ def configure(
         "roles.ini": {
             "Administrators": {
                 "users": ", ".join(THEMES), "permissions": "*",
-                # Without an IDO backend the service page of Director's own module fails.
-                "refusals": "director/monitoring/hosts,director/monitoring/services,director/monitoring/services-ro",
+                "refusals": REFUSALS,
             }
         },
         "modules/icingadb/config.ini": {"icingadb": {"resource": "icingadb"}, "redis": {"tls": "0"}},
@@ -123,7 +122,7 @@ def configure(
     enabled = directory / "enabledModules"
     enabled.mkdir()
     for module in ("icingadb", "graphite"):
-        (enabled / module).symlink_to(MODULES / module)
+        (enabled / module).symlink_to(INSTALLED / module)
 
 
 THEMES = {"dark": "none", "light": "light"}

@@ -11,6 +11,8 @@ import sys
 import pytest
 
 import tcp_headroom
+from lab import initramfs
+from lab.mutations import MUTATIONS
 from workbench.command import COMMANDS, ROOT
 
 PACKAGE = ROOT / "checks/tcp_headroom"
@@ -125,3 +127,10 @@ def test_ruff(arguments: list[str], tmp_path: pathlib.Path) -> None:
     """Format and lint, configured in pyproject.toml."""
     done = tool("ruff", *arguments, "--quiet", "--cache-dir", str(tmp_path), ".")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_fault_of_the_lab_can_be_put_in() -> None:
+    """A change of the source must take its mutation along, and the lab would say so only after half an hour."""
+    package = initramfs.package()
+    for mutation in MUTATIONS:
+        assert mutation.apply(package) != package, mutation.name

@@ -40,8 +40,8 @@ MUTATIONS = (
     ),
     Mutation(
         "commands/check_tcp_mem.py",
-        "metric.value > resource.levels.pressure",
-        "metric.value >= resource.levels.pressure",
+        "metric.value <= resource.levels.pressure",
+        "metric.value < resource.levels.pressure",
         "child-namespace",
     ),
     # The pressure flag, the order of the levels, the memory a check itself takes.

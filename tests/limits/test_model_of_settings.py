@@ -1,6 +1,6 @@
 """Random machines and settings: a kernel in plain arithmetic boots them, and plain inequalities say whether all is well.
 
-The machines have 16 MiB to 12 TiB, kernels of all ages, and now and then what the words of a command line do
+The machines have 16 MiB to 12 TiB, pages of 4, 16 and 64 KiB, kernels of all ages, and now and then what the words of a command line do
 to the memory. Nothing here is taken from what is under test.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Callable
 import nagiosplugin
 import pytest
 
-from tcp_headroom.limits import findings, kernel_defaults
+from tcp_headroom.limits import findings, kernel_defaults, tcp_mem
 from tcp_headroom.limits.review import Review
 from tcp_headroom.limits.tcp_mem import TcpMem
 from tcp_headroom.memory.orphan_peak import Peak
 from tcp_headroom.proc import reading
 
 SETTINGS = 20000
-PAGE, MIB, GIB = 4096, 1 << 20, 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 RANGES = (nagiosplugin.Range("50:"), nagiosplugin.Range("10:"))
 RELEASES = (
     (2, 6, 22), (2, 6, 32), (2, 6, 38), (3, 2, 0), (3, 10, 0), (4, 4, 0), (4, 19, 0), (5, 10, 0), (5, 15, 0), (6, 1, 0),
@@ -37,6 +37,7 @@ class Machine:
 
     def __init__(self, dice: random.Random, words: bool) -> None:
         self.release = dice.choice(RELEASES)
+        self.page = dice.choice([4096, 4096, 4096, 16384, 65536])
         self.ram = int(2 ** dice.uniform(math.log2(16 * MIB), math.log2(12 << 40)))
         taken = dice.choice(["movable", "crashkernel", "hugepages", "cma", "thash", ""]) if words else ""
         self.words = ["ro", "quiet"]
@@ -57,13 +58,15 @@ class Machine:
         self.total = self.ram - memmap - kernel - crash
         self.movable = 0
         if taken == "movable" and self.release > (3, 9) and self.total > GIB:
-            self.movable = int((self.total - 512 * MIB) * dice.uniform(0.1, 0.95)) // PAGE * PAGE
+            self.movable = int((self.total - 512 * MIB) * dice.uniform(0.1, 0.95)) // self.page * self.page
             self.words.append("kernelcore=512M")
         # Beyond the high watermark; transparent huge pages raise it.
         kib = (self.total - self.movable) / 1024
-        above = int(max(min(6 * math.sqrt(kib), 96 * 1024), 0.075 * kib if kib < 900 << 10 else 66 * 1024)) * 1024
+        # A twentieth of the memory at most, which huge pages of 512 MiB take wholly (64 KiB pages).
+        huge = 66 * 1024 * {4096: 1, 16384: 16, 65536: 256}[self.page]
+        above = int(max(min(6 * math.sqrt(kib), 96 * 1024), min(0.075 * kib, huge))) * 1024
         counted = self.ram - memmap - above if self.release < (3, 9) else self.total - initrd - above
-        self.levels = self._levels(max(0, counted - self.movable) // PAGE)
+        self.levels = self._levels(max(0, counted - self.movable) // self.page)
         tabled = self.ram - memmap if self.release < (6, 10) else self.total - initrd - apart
         self.entries = self._entries(tabled)
         if taken == "thash":
@@ -75,8 +78,8 @@ class Machine:
 
     def _levels(self, pages: int) -> TcpMem:
         if self.release < (2, 6, 39):
-            mib = pages // 256
-            pressure = mib * 128 if mib >= 256 else mib * mib // 2
+            mib = pages * self.page // MIB
+            pressure = (mib * 128 if mib >= 256 else mib * mib // 2) * 4096 // self.page
         else:
             pressure = pages // (8 if self.release < (4, 1) else 16)
         pressure = max(128, pressure)
@@ -85,10 +88,15 @@ class Machine:
     def _entries(self, memory: int) -> int:
         pages = -(-memory // MIB) * 256
         each = 32 if self.release >= (3, 6) else 2 if self.total >= 512 * MIB else 8
-        entries = 512
+        entries = self.floor
         while entries < 524288 and entries < pages / each:
             entries *= 2
         return entries
+
+    @property
+    def floor(self) -> int:
+        """A page of pointers: the least table, which says nothing of the memory."""
+        return self.page // 8
 
     @property
     def files(self) -> dict[str, str]:
@@ -97,14 +105,14 @@ class Machine:
             "sys/kernel/osrelease": "{}.{}.{}-generic\n".format(*self.release),
             "cmdline": " ".join(self.words) + "\n",
             "zoneinfo": "Node 0, zone   Normal\n        managed  77\nNode 0, zone  Movable\n  pages free 5\n"
-            f"        managed  {self.movable // PAGE}\n",
+            f"        managed  {self.movable // self.page}\n",
         }
         if self.release >= (6, 1):
             found["sys/net/ipv4/tcp_ehash_entries"] = f"{self.entries}\n"
         return found
 
     def review(self, limit: int, levels: TcpMem, peak: Peak | None = None) -> Review:
-        return Review(limit, levels, PAGE, kernel_defaults.read("/nonexistent"), peak, {}, RANGES)
+        return Review(limit, levels, self.page, kernel_defaults.read("/nonexistent"), peak, {}, RANGES)
 
 
 @pytest.fixture
@@ -113,6 +121,8 @@ def show(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
 
     def now(machine: Machine) -> None:
         files = machine.files
+        monkeypatch.setattr(tcp_mem, "page_size", lambda: machine.page)
+        monkeypatch.setattr(kernel_defaults, "page_size", lambda: machine.page)
 
         def read(_root: str, name: str, limit: int = 0) -> str:
             if name not in files:
@@ -128,7 +138,7 @@ def estimated(machine: Machine) -> tuple[TcpMem, TcpMem, TcpMem]:
     """The default by what can be seen, and its span, as checks.md tells it."""
     total = machine.total // 1024 * 1024
     least = most = known = total
-    if machine.release >= (6, 1) and not machine.by_hand:
+    if machine.release >= (6, 1) and not machine.by_hand and machine.entries > machine.floor:
         table = machine.entries * 128 * 1024
         floor_only = machine.entries == 524288 or machine.apart > 0
         crash = sum(int(word[12:-1]) * MIB for word in machine.words if word.startswith("crashkernel="))
@@ -140,12 +150,12 @@ def estimated(machine: Machine) -> tuple[TcpMem, TcpMem, TcpMem]:
     moved = int(machine.movable * 0.01)
     low = max(1, int((least - machine.movable) * 0.9) - 128 * MIB - moved)
     high = int((most - machine.movable) * 1.1) + moved + 64 * MIB + reserved
-    return tuple(machine._levels(memory // PAGE) for memory in (known - machine.movable, low, high))  # type: ignore[return-value]
+    return tuple(machine._levels(memory // machine.page) for memory in (known - machine.movable, low, high))  # type: ignore[return-value]
 
 
 def memory(machine: Machine) -> int:
     total = machine.total // 1024 * 1024
-    if machine.release < (6, 1) or machine.by_hand:
+    if machine.release < (6, 1) or machine.by_hand or machine.entries <= machine.floor:
         return total
     floor_only = machine.entries == 524288 or machine.apart > 0
     return max(total, machine.entries * (64 if floor_only else 128) * 1024)
@@ -162,7 +172,7 @@ def of_another_boot(machine: Machine, levels: TcpMem) -> bool:
     pressure = levels.pressure
     if machine.release < (2, 6, 39) or machine.by_hand or pressure <= 128 or not in_proportion(levels):
         return False
-    before = pressure * PAGE * (8 if machine.release < (4, 1) else 16)
+    before = pressure * machine.page * (8 if machine.release < (4, 1) else 16)
     least, most = machine._entries(before), machine._entries(int(before * 1.1) + (64 + 128) * MIB)
     return least <= machine.entries <= most
 
@@ -178,7 +188,7 @@ def well(machine: Machine, levels: TcpMem) -> bool:
     limit = memory(machine)
     if of_another_boot(machine, levels):
         limit = 1 << 80
-    too_high = high * PAGE > limit or pressure * PAGE * 2 > limit or low * PAGE > limit
+    too_high = max(high, pressure * 2, low) * machine.page > limit
     return not (too_high or pressure < 128 <= high or 2 * high < default.max)
 
 
@@ -191,7 +201,7 @@ def some_levels(dice: random.Random, machine: Machine) -> TcpMem:
         return TcpMem(*dice.choice(BYTES))
     if kind == 2:
         return TcpMem(*[int(2 ** dice.uniform(0, 40))] * 3)
-    found = [int(2 ** dice.uniform(0, math.log2(4 * machine.ram / PAGE))) for _level in range(3)]
+    found = [int(2 ** dice.uniform(0, math.log2(max(2, 4 * machine.ram / machine.page)))) for _level in range(3)]
     return TcpMem(*(sorted(found) if kind < 5 else found))
 
 
@@ -231,11 +241,11 @@ def test_sensible_raises(show: Callable[[Machine], None], share: float) -> None:
     dice = random.Random(f"raises {share}")
     for number in range(SETTINGS // 24):
         machine = Machine(dice, words=False)
-        if machine.release < (2, 6, 39):
-            # There the default is three quarters of the memory.
+        most = int(machine.total * share) // machine.page
+        # Of old kernels the default is three quarters of the memory, of tiny machines more than what is asked.
+        if machine.release < (2, 6, 39) or most < machine.levels.max:
             continue
         show(machine)
-        most = int(machine.total * share) // PAGE
         levels = TcpMem(most // 2, most * 2 // 3, most)
         found = said(machine.review(machine.orphans, levels))
         assert not found, f"{number}: {vars(machine)} {levels}: {found}"
@@ -266,7 +276,7 @@ def test_memory_that_is_added(show: Callable[[Machine], None]) -> None:
         show(machine)
         found = said(machine.review(machine.orphans, machine.levels))
         text = f"{number}: {vars(machine)}: {found}"
-        if machine.release >= (6, 1) and machine.entries < 524288:
+        if machine.release >= (6, 1) and machine.floor < machine.entries < 524288:
             assert not found, text
         elif found:
             told += "grown" in found
@@ -285,7 +295,8 @@ def test_memory_that_is_added(show: Callable[[Machine], None]) -> None:
 def test_edges(show: Callable[[Machine], None], levels: tuple[int, int, int], kind: str) -> None:
     """16 GiB are 4194304 pages."""
     machine = Machine(random.Random("edges"), words=False)
-    machine.release, machine.total, machine.entries, machine.orphans = (6, 1, 0), 16 * GIB, 131072, 65536
+    machine.release, machine.page = (6, 1, 0), 4096
+    machine.total, machine.entries, machine.orphans = 16 * GIB, 131072, 65536
     show(machine)
     found = said(machine.review(machine.orphans, TcpMem(*levels)))
     assert set(found) == set(kind.split())

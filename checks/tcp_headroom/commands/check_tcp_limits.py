@@ -258,12 +258,12 @@ def explanation(seen: Limits) -> Iterator[str]:
         by = "meminfo" if by_meminfo else "the size of its hash table"
         movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
         yield (
-            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; memory "
+            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; {memory.noun} "
             f"{wording.size(memory.known)}, by {by}{movable})"
         )
     yield from costs(seen)
     for name, setting in sorted((review.settings or {}).items()):
-        refused = "" if drift.numbers(setting.value, COUNTS[name]) else ", which the kernel refuses"
+        refused = "" if drift.numbers(setting.value, COUNTS[name], memory.bits) else ", which the kernel refuses"
         yield f"{name}: a reboot sets {wording.clean(setting.value, 60)} ({where(setting)}){refused}"
     for one in review.drifts:
         if not one.setting:
@@ -287,8 +287,9 @@ def costs(seen: Limits) -> Iterator[str]:
     most = wording.size(max(0, levels.max) * page)
     each = dict(seen.buffers).get("tcp_wmem", ())
     held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
-    total = review.defaults.memory.total
-    part = "" if not total else f", {wording.percent(100 * max(0, levels.max) * page / total)} of the memory"
+    memory = review.defaults.memory
+    share = wording.percent(100 * max(0, levels.max) * page / memory.total) if memory.total else ""
+    part = f", {share} of the {memory.noun}" if share else ""
     yield f"worst case: {held}all of TCP, orphans included, {most}{part}"
     if levels.max > 0 and levels.pressure == levels.max:
         yield "pressure and max of tcp_mem are equal: TCP does not slow down before memory is refused"

@@ -106,8 +106,8 @@ class Memory(plugin.Host):
         self.ambiguous = False
         """Whether it depends on the unit what the state is."""
         self.mem: int | None = None
-        self.memory: int | None = None
-        """Bytes of memory that network buffers can come from."""
+        self.memory: meminfo.Meminfo | None = None
+        """The memory of the machine, of which network buffers have a part."""
         # Levels that are given are of a machine that meminfo may know nothing of.
         self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
@@ -138,8 +138,8 @@ class Memory(plugin.Host):
 
     @property
     def memory_usage(self) -> float | None:
-        """Share of the memory of the machine that TCP holds, in percent; None without both."""
-        return None if self.bytes is None or not self.memory else 100 * self.bytes / self.memory
+        """Share of the memory that network buffers can come from that TCP holds, in percent; None without both."""
+        return None if self.bytes is None or not self.memory else 100 * self.bytes / self.memory.buffers
 
     def probe(self) -> Generator[nagiosplugin.Metric, None, None]:
         self.mem = self.needed(lambda: sockstat.read(self.root).mem)
@@ -204,7 +204,7 @@ class Memory(plugin.Host):
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
         try:
-            self.memory = meminfo.read(self.root).buffers
+            self.memory = meminfo.read(self.root)
         except Blind as reason:
             self.left_out.append(f"memory_usage: {reason}")
         yield from self.count({label: name for label, (name, _meaning) in COUNTERS.items()}, "this kernel has no")
@@ -266,13 +266,13 @@ class MemoryUsage(plugin.Gauge):
     def evaluate(self, metric: nagiosplugin.Metric, resource: nagiosplugin.Resource) -> nagiosplugin.Result:
         if not self.judged or metric.value <= tcp_mem.MUCH_PERCENT:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        assert isinstance(resource, Memory)
-        level, state = tcp_mem.MUCH_PERCENT, nagiosplugin.Warn
+        assert isinstance(resource, Memory) and resource.memory
+        memory, level, state = resource.memory, tcp_mem.MUCH_PERCENT, nagiosplugin.Warn
         if metric.value > tcp_mem.TOO_MUCH_PERCENT:
             level, state = tcp_mem.TOO_MUCH_PERCENT, nagiosplugin.Critical
-        held, memory = wording.size(resource.bytes or 0), wording.size(resource.memory or 0)
-        share = f"{held}, {wording.percent(metric.value)} of {memory}"
-        return nagiosplugin.Result(state, f"TCP holds over {level} % of the memory of this machine: {share}", metric)
+        share = f"{wording.percent(metric.value)} of {wording.size(memory.buffers)}"
+        text = f"TCP holds over {level} % of the {memory.noun} of this machine: {wording.size(resource.bytes or 0)}, {share}"
+        return nagiosplugin.Result(state, text, metric)
 
 
 class Pressure(plugin.Gauge):
@@ -366,7 +366,7 @@ def conclusion(seen: Memory, alarm: bool, stop: Blind | None) -> str:
         seen.root,
         verdict.memory(seen.arguments),
         # Of several possible units the verdict goes by the levels of the kernel.
-        pages=seen.pages if len(seen.units) == 1 else None,
+        pages=seen.bytes / seen.page if len(seen.units) == 1 and seen.bytes is not None else None,
         levels=seen.levels,
         under_pressure=seen.pressure,
         cgroupfs=seen.arguments.cgroupfs,

@@ -73,7 +73,7 @@ def meant(review: Review, name: str) -> tuple[int, ...]:
 def bounded(review: Review) -> str:
     """Why so many orphans as four times the peak are not recommended."""
     return (
-        f"{SAFETY} times the peak is {review.peak_needs}, and so many may take more than a quarter of the memory, "
+        f"{SAFETY} times the peak is {review.peak_needs}, and so many may take more than a quarter of the {review.defaults.memory.noun}, "
         "their data not counted"
     )
 
@@ -90,7 +90,8 @@ def reason(review: Review, name: str) -> str:
     levels = review.recommended_levels
     if levels == review.defaults.levels(review.page):
         return "the kernel's default, an estimate"
-    return "a quarter of the memory at most" if levels == review.most_levels else "the maximum that runs, in order"
+    most = f"a quarter of the {review.defaults.memory.noun} at most"
+    return most if levels == review.most_levels else "the maximum that runs, in order"
 
 
 def place(review: Review, name: str) -> str:

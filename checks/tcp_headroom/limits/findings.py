@@ -88,7 +88,7 @@ def grown(review: Review) -> str:
     now = review.defaults.memory.known
     return (
         f"limits too small, memory added after the boot: they fit {wording.size(review.grown or 0)}, the machine has "
-        f"{wording.size(now or 0)} (or both were lowered)"
+        f"{wording.size(now or 0)}{' of low memory' if review.defaults.memory.low else ''} (or both were lowered)"
     )
 
 
@@ -97,16 +97,15 @@ def high(review: Review) -> str:
     levels, page = review.levels, review.page
     if levels is None:
         return ""
-    memory = wording.size(review.machine or 0)
+    noun = review.defaults.memory.noun
+    memory = f"{noun} {wording.size(review.machine or 0)}"
     texts = []
     if review.too_high == MIN_ABOVE:
-        texts.append(f"tcp_mem is no limit: min {wording.size(levels.min * page)}, memory {memory}")
+        texts.append(f"tcp_mem is no limit: min {wording.size(levels.min * page)}, {memory}")
     elif review.too_high == MAX_ABOVE:
-        texts.append(f"tcp_mem is no limit: max {wording.size(levels.max * page)}, memory {memory}")
+        texts.append(f"tcp_mem is no limit: max {wording.size(levels.max * page)}, {memory}")
     elif review.too_high == PRESSURE_ABOVE:
-        texts.append(
-            f"tcp_mem too high: pressure {wording.size(levels.pressure * page)}, over half of the memory {memory}"
-        )
+        texts.append(f"tcp_mem too high: pressure {wording.size(levels.pressure * page)}, over half of the {memory}")
     if review.floored:
         least = kernel_defaults.LEAST_PRESSURE
         texts.append(f"TCP always slowed down: tcp_mem pressure {levels.pressure} pages, default at least {least}")

@@ -30,9 +30,6 @@ from tcp_headroom.proc import osrelease
 LEAST_PRESSURE = 128
 """The kernel's floor of the pressure level, in pages."""
 
-_BUCKET = 8
-"""Bytes of an entry of the hash table on 64-bit machines."""
-
 
 class Defaults(namedtuple("Defaults", "release memory entries reasons")):
     """What the defaults are calculated from."""
@@ -52,7 +49,7 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         if around is None or self.entries is not None:
             return around and around[0]
         assert self.memory.total is not None
-        return max_orphans(self.release, self.memory.total)
+        return max_orphans(self.release, self.memory.total, self.memory.bits)
 
     @property
     def orphans_around(self) -> tuple[int, int] | None:
@@ -61,7 +58,7 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
             return (self.entries // 2, self.entries // 2) if self._tells_orphans else None
         if self.memory.tabled is None:
             return None
-        least, most = (max_orphans(self.release, memory) for memory in self.memory.tabled)
+        least, most = (max_orphans(self.release, memory, self.memory.bits) for memory in self.memory.tabled)
         return None if least is None or most is None else (least, most)
 
     def sets_orphans(self, limit: int) -> bool:
@@ -96,7 +93,9 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         ``tcp_max_orphans`` is the half, is made for the same memory.
         """
         share = _share(self.release)
-        by_hand = self.entries is not None and self.memory.hashed is None
+        bits = self.memory.bits
+        told = self.entries is not None and self.entries > memory_at_boot.least_entries(page, bits)
+        by_hand = told and self.memory.hashed is None
         if share is None or share == 2 or by_hand or levels.pressure <= LEAST_PRESSURE:
             return None
         if not proportionate(levels) or limit & (limit - 1):
@@ -104,7 +103,8 @@ class Defaults(namedtuple("Defaults", "release memory entries reasons")):
         memory = levels.pressure * share * page
         span = Memory(memory, None, False).tabled
         assert span is not None
-        least, most = max_orphans(self.release, memory), max_orphans(self.release, span[1] + memory_at_boot.AT_BOOT)
+        bounds = (memory, span[1] + memory_at_boot.AT_BOOT)
+        least, most = (max_orphans(self.release, bound, bits) for bound in bounds)
         return memory if least is not None and most is not None and least <= limit <= most else None
 
     @property
@@ -119,8 +119,8 @@ def read(root: str) -> Defaults:
     return Defaults(release, memory, table.entries, reasons)
 
 
-def max_orphans(release: tuple[int, ...] | None, memory: int) -> int | None:
-    """The default of ``tcp_max_orphans`` on a machine with so many bytes of memory.
+def max_orphans(release: tuple[int, ...] | None, memory: int, bits: int = 64) -> int | None:
+    """The default of ``tcp_max_orphans`` on a machine with so many bytes of memory, and longs of so many bits.
 
     A release that is not known counts as a new one; None for those before 2.6.37,
     where it depends on another table.
@@ -130,7 +130,8 @@ def max_orphans(release: tuple[int, ...] | None, memory: int) -> int | None:
     per_entry = BYTES_PER_ENTRY
     if release and release < (3, 6):
         per_entry = 8 << 10 if memory >= 512 << 20 else 32 << 10
-    entries = max(page_size() // _BUCKET, power_of_two(-(-memory // per_entry)))
+    least = memory_at_boot.least_entries(page_size(), bits)
+    entries = max(least, power_of_two(-(-memory // per_entry)))
     return min(EHASH_CAP, entries) // 2
 
 

@@ -76,23 +76,23 @@ def believable(units: list[Unit], mem: int, page: int, levels: TcpMem | None, pr
     return [unit for unit in units if not contradicted(unit)] or units
 
 
-def agreed(units: list[Unit], mem: int, page: int, levels: TcpMem | None) -> int:
+def agreed(units: list[Unit], mem: int, page: int, levels: TcpMem | None) -> float:
     """``mem`` in pages by the likeliest of ``units``. Raises ``Blind`` if another would put it beyond another level."""
 
-    def place(count: int) -> tuple[bool, ...]:
+    def place(count: float) -> tuple[bool, ...]:
         if levels is None:
             return ()
         near = 100 * count > tcp_mem.NEAR_PERCENT * levels.max
         return count < levels.min, count > levels.pressure, near, count > levels.max
 
-    counts = [tcp_mem.pages(mem, unit.size, page) for unit in units]
+    counts = [tcp_mem.unrounded(mem, unit.size, page) for unit in units]
     if len(set(map(place, counts))) > 1:
         raise unknown(units, mem, page, levels)
     return counts[0]
 
 
-def held(root: str, mem: int, page: int, levels: TcpMem | None, pressure: bool | None) -> int:
-    """``mem`` below ``root`` in pages. Raises ``Blind`` where two units are left that put it beyond different levels."""
+def held(root: str, mem: int, page: int, levels: TcpMem | None, pressure: bool | None) -> float:
+    """``mem`` below ``root`` in pages, not rounded. Raises ``Blind`` where two units are left that put it beyond different levels."""
     return agreed(believable(candidates(root, page), mem, page, levels, pressure), mem, page, levels)
 
 

@@ -8,6 +8,9 @@ command line that make the two differ:
 * ``cma=`` and huge pages of the boot are in MemTotal, but since 6.10 not in what the
   table is made for (``calc_nr_kernel_pages``, mm/mm_init.c).
 * ``thash_entries=`` sets the size of the table by hand, so it says nothing of memory.
+
+And the table has a page at least (``alloc_large_system_hash``, mm/page_alloc.c): of 64 KiB that is
+enough for 1 GiB, so a table of one page says nothing of memory either.
 """
 
 from __future__ import annotations
@@ -46,7 +49,9 @@ SLACK = 0.9
 """By so much may MemTotal miss the memory that the kernel had when it made its tables."""
 
 
-class Memory(namedtuple("Memory", "total hashed capped movable reserved foreign", defaults=[0, 0, False])):
+class Memory(
+    namedtuple("Memory", "total hashed capped movable reserved foreign bits low", defaults=[0, 0, False, 64, False])
+):
     """What is known of the memory at boot, in bytes; None where nothing is."""
 
     __slots__ = ()
@@ -62,6 +67,15 @@ class Memory(namedtuple("Memory", "total hashed capped movable reserved foreign"
     """What ``crashkernel=`` has taken at most: the table may be for so much more than ``total``."""
     foreign: bool
     """Whether /proc/meminfo may be that of a container, while the limits are the machine's."""
+    bits: int
+    """Of a long of the kernel."""
+    low: bool
+    """Whether ``total`` is the low memory of a machine that has high memory, too."""
+
+    @property
+    def noun(self) -> str:
+        """What ``total`` is, in words."""
+        return meminfo.LOW if self.low else "memory"
 
     @property
     def known(self) -> int | None:
@@ -140,10 +154,11 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     except Blind as reason:
         found = None
         reasons.append(str(reason))
-    total, apart = None, 0
+    total, apart, bits, low = None, 0, 64, False
     if found:
         # Up to 2.6.27 high memory counted as well (``nr_all_pages``).
-        total = found.total if release and release < (2, 6, 28) else found.buffers
+        low = found.low is not None and not (release and release < (2, 6, 28))
+        total, bits = found.buffers if low else found.total, found.bits
         apart = movable(root, page, found)
     try:
         words = list(cmdline.read(root))
@@ -157,11 +172,12 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     except (Blind, ValueError) as reason:
         reasons.append(str(reason) if isinstance(reason, Blind) else f"{EHASH} is not a number")
     chosen = thash_entries(words)
-    hashed = None if entries is None or chosen else entries * BYTES_PER_ENTRY
+    silent = entries is None or chosen or entries <= least_entries(page, bits)
+    hashed = None if silent or entries is None else entries * BYTES_PER_ENTRY
     capped = entries is not None and (entries >= EHASH_CAP or set_apart(words))
     if entries is None and chosen and total:
         entries = min(chosen, most_entries(total))
-    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root))
+    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root), bits, low)
     return memory, Table(entries, bool(chosen)), reasons
 
 
@@ -183,6 +199,11 @@ def thash_entries(words: Iterable[str]) -> int | None:
             number, rest = _number(word.partition("=")[2])
             found = None if rest or not number else 1 << (number - 1).bit_length()
     return found
+
+
+def least_entries(page: int, bits: int) -> int:
+    """The smallest table the kernel makes by itself: a page of pointers, which are as wide as a long."""
+    return page // (bits // 8)
 
 
 def most_entries(total: int) -> int:

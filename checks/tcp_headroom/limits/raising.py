@@ -45,32 +45,35 @@ def read(root: str, levels: TcpMem, page: int) -> Raise | None:
     except Blind:
         pressure = None
     try:
-        used: int | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, pressure)
+        used: float | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, pressure)
     except Blind:
         used = None
-    return of(levels, page, memory.buffers - memory_at_boot.movable(root, page, memory), memory.available, used)
+    most = memory.buffers - memory_at_boot.movable(root, page, memory)
+    return of(levels, page, most, memory.available, used, memory.noun)
 
 
-def of(levels: TcpMem, page: int, memory: int, available: int | None, used: int | None) -> Raise:
+def of(
+    levels: TcpMem, page: int, memory: int, available: int | None, used: float | None, noun: str = "memory"
+) -> Raise:
     """``levels`` are in pages of ``page`` bytes, and so is ``used``, what TCP holds now; the rest is in bytes.
 
-    ``available`` and ``used`` are None where they are not known.
+    ``available`` and ``used`` are None where they are not known; ``noun``: what the memory is.
     """
     most = memory // SHARE // page
     if levels.max * page > memory:
         below = kernel_defaults.levels_below(most)
         share = wording.percent(100 * levels.max * page / memory)
         return Raise(
-            below, f"at most {wording.size(most * page)}, a quarter of the memory; now {share} are allowed", True
+            below, f"at most {wording.size(most * page)}, a quarter of the {noun}; now {share} are allowed", True
         )
     if levels.max >= most:
         share = wording.percent(100 * levels.max * page / memory)
-        return Raise(None, f"tcp_mem already allows {share} of the memory; more than a quarter is not recommended")
+        return Raise(None, f"tcp_mem already allows {share} of the {noun}; more than a quarter is not recommended")
     raised = kernel_defaults.levels_below(min(2 * max(1, levels.max), most))
-    why = "a quarter of the memory" if raised.max == most else "twice the maximum of now"
+    why = f"a quarter of the {noun}" if raised.max == most else "twice the maximum of now"
     text = f"at most {wording.size(raised.max * page)}, {why}"
     if available is not None and used is not None:
-        more = max(0, raised.max - used) * page
+        more = int(max(0, raised.max - used) * page)
         there = "it is there" if more <= available else "it is not there: free memory first"
         text += f"; needs {wording.size(more)} more than TCP holds, {wording.size(available)} are available: {there}"
     return Raise(raised, text)

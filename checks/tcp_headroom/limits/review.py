@@ -313,7 +313,7 @@ class Review:
         for name, count in ((MAX_ORPHANS, 1), (MEM, 3)):
             setting = (self.settings or {}).get(name)
             if setting is not None:
-                taken = len(drift.numbers(setting.value, count))
+                taken = len(drift.numbers(setting.value, count, self.defaults.memory.bits))
                 if taken < min(count, len(setting.value.split(" "))):
                     found.append(Refused(setting, taken))
         return found
@@ -340,7 +340,8 @@ class Review:
         running = self._running(name)
         if running is None or self.settings is None:
             return None
-        return drift.of(name, running, self.settings.get(name), self._left(name), self._around(name))
+        setting, bits = self.settings.get(name), self.defaults.memory.bits
+        return drift.of(name, running, setting, self._left(name), self._around(name), bits)
 
     def _around(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """The least and the most that ``_left`` may be; None where it is exact, or what runs is not among them."""
@@ -354,7 +355,8 @@ class Review:
     def _open(self, name: str) -> bool:
         running = self._running(name)
         setting = (self.settings or {}).get(name)
-        given = drift.numbers(setting.value, len(running)) if setting and running else ()
+        bits = self.defaults.memory.bits
+        given = drift.numbers(setting.value, len(running), bits) if setting and running else ()
         return running is not None and len(given) < len(running) and self._left(name) is None
 
     def _running(self, name: str) -> tuple[int, ...] | None:

@@ -22,8 +22,6 @@ NEAR_PERCENT = 90
 MUCH_PERCENT, TOO_MUCH_PERCENT = 50, 75
 """Of the memory of the machine: what TCP holds beyond is WARNING and CRITICAL in ``check_tcp_mem``, whatever is allowed."""
 
-_SIGN = 1 << 63
-
 
 class TcpMem(namedtuple("TcpMem", "min pressure max")):
     """The levels in pages of PAGE_SIZE, as the kernel compares with them."""
@@ -41,25 +39,32 @@ class TcpMem(namedtuple("TcpMem", "min pressure max")):
 
 def read(root: str, override: str | None = "--tcp-mem MIN,PRESSURE,MAX") -> TcpMem:
     """``tcp_mem`` below ``root``. Raises ``Blind``, naming ``override``, the option that gives it instead."""
-    return parse(sysctl.read(root, sysctl.MEM, override))
+    text = sysctl.read(root, sysctl.MEM, override)
+    levels = parse(text)
+    if any(1 << 31 <= level < 1 << 32 for level in levels):
+        # Only of these it matters how wide a long is.
+        from tcp_headroom.proc import meminfo
+
+        return parse(text, meminfo.long_bits(root))
+    return levels
 
 
-def parse(text: str) -> TcpMem:
-    """Raises ``Blind`` if it is not three numbers.
+def parse(text: str, bits: int = 64) -> TcpMem:
+    """Raises ``Blind`` if it is not three numbers. ``bits``: those of a long.
 
-    The kernel takes values up to 2**64 - 1 and keeps them in a signed long, so
-    one from 2**63 on compares as negative; it is returned as such.
+    The kernel takes values up to 2**64 - 1, or 2**32 - 1, and keeps them in a signed long, so
+    one from 2**63, or 2**31, on compares as negative; it is returned as such.
     """
     try:
         low, pressure, high = (reading.integer(word) for word in text.split())
     except ValueError:
         raise Blind(f"{sysctl.MEM} is not three numbers") from None
-    return TcpMem(signed(low), signed(pressure), signed(high))
+    return TcpMem(signed(low, bits), signed(pressure, bits), signed(high, bits))
 
 
-def signed(level: int) -> int:
-    """A number of 64 bits as the kernel compares with it, which keeps it in a signed long."""
-    return level - 2 * _SIGN if level >= _SIGN else level
+def signed(level: int, bits: int = 64) -> int:
+    """A number of so many bits as the kernel compares with it, which keeps it in a signed long."""
+    return level - (1 << bits) if level >= 1 << bits - 1 else level
 
 
 def fault(levels: TcpMem) -> tuple[bool, str] | None:
@@ -94,6 +99,11 @@ def pages(mem: int, unit_size: int, page: int) -> int:
     """``mem`` in pages of ``page`` bytes, rounded up.
 
     Rounded up, it is above a level, a whole number, exactly when the unrounded
-    value is.
+    value is. A share is one of ``unrounded``.
     """
     return -(-mem * unit_size // page)
+
+
+def unrounded(mem: int, unit_size: int, page: int) -> float:
+    """``mem`` in pages of ``page`` bytes, with the part of a page that is left."""
+    return mem * unit_size / page

@@ -4,6 +4,11 @@
 boot, and lxcfs shows a container's limit in its place. ``LowTotal`` exists on 32-bit
 machines with high memory (CONFIG_HIGHMEM, fs/proc/meminfo.c): what the kernel can
 address directly, from which network buffers come.
+
+``VmallocTotal`` tells how wide a long of the kernel is, whatever the reader is built for:
+it is a part of the kernel's addresses, so below 4 GiB where they have 32 bits, and 64 GiB at
+least elsewhere (arch/*/include/asm, VMALLOC_START and VMALLOC_END). ``uname`` would
+answer for the reader's personality and its own host alone.
 """
 
 from __future__ import annotations
@@ -16,10 +21,12 @@ from tcp_headroom.proc import reading
 
 FILE = "meminfo"
 
-_WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:")
+LOW = "low memory"
+
+_WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:", "LowFree:", "VmallocTotal:")
 
 
-class Meminfo(namedtuple("Meminfo", "total low available", defaults=[None, None])):
+class Meminfo(namedtuple("Meminfo", "total low available bits", defaults=[None, None, 64])):
     """Memory in bytes."""
 
     __slots__ = ()
@@ -28,12 +35,22 @@ class Meminfo(namedtuple("Meminfo", "total low available", defaults=[None, None]
     low: int | None
     """``LowTotal``; None where all memory is low."""
     available: int | None
-    """``MemAvailable``, what programs can still have without swapping; before 3.14 ``MemFree``, which is less."""
+    """``MemAvailable``, what programs can still have without swapping; before 3.14 ``MemFree``, which is less.
+
+    Of low memory ``LowFree``, as network buffers can have no other.
+    """
+    bits: int
+    """Of a long of this kernel, 32 or 64; 64 where nothing tells."""
 
     @property
     def buffers(self) -> int:
         """What network buffers can come from."""
         return self.total if self.low is None else self.low
+
+    @property
+    def noun(self) -> str:
+        """What ``buffers`` is, in words."""
+        return "memory" if self.low is None else LOW
 
 
 def read(root: str) -> Meminfo:
@@ -51,11 +68,24 @@ def parse(text: str) -> Meminfo:
                 found[words[0]] = reading.integer(words[1]) << 10
             except ValueError:
                 continue
-    total, low, available, free = map(found.get, _WANTED)
+    total, low, available, free, low_free, addresses = map(found.get, _WANTED)
     if total is None or total <= 0:
         raise Blind(f"{FILE} has no readable MemTotal")
     available = free if available is None else available
-    return Meminfo(total, low if low and low > 0 else None, None if available is None else max(0, available))
+    if low is not None and low > 0:
+        available = low_free
+    else:
+        low = None
+    bits = 32 if low or (addresses and 0 < addresses <= 1 << 32) else 64
+    return Meminfo(total, low, None if available is None else max(0, available), bits)
+
+
+def long_bits(root: str) -> int:
+    """Bits of a long of the kernel whose /proc is ``root``; 64 where nothing tells."""
+    try:
+        return read(root).bits
+    except Blind:
+        return 64
 
 
 def _mount(path: str) -> str:

@@ -42,7 +42,7 @@ def conclusion(
     *,
     orphans: int | None = None,
     limit: int | None = None,
-    pages: int | None = None,
+    pages: float | None = None,
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
@@ -108,7 +108,7 @@ def gather(
     state_dir: str | None,
     orphans: int | None = None,
     limit: int | None = None,
-    pages: int | None = None,
+    pages: float | None = None,
     levels: TcpMem | None = None,
     under_pressure: bool | None = None,
     past: Past | None = None,
@@ -149,13 +149,14 @@ def _beside_memory(root: str, found: Evidence) -> Evidence:
     try:
         if meminfo.foreign(root):
             return found
-        found = found._replace(memory=meminfo.read(root).buffers // page)
+        seen = meminfo.read(root)
+        found = found._replace(memory=seen.buffers // page, noun=seen.noun)
     except Blind:
         return found
     return found if isinstance(found.levels, Blind) else found._replace(raising=raising.read(root, found.levels, page))
 
 
-def _of(usage: sockstat.Sockstat | Blind, part: Callable[[sockstat.Sockstat], int]) -> int | Blind:
+def _of(usage: sockstat.Sockstat | Blind, part: Callable[[sockstat.Sockstat], Value]) -> Value | Blind:
     try:
         return usage if isinstance(usage, Blind) else part(usage)
     except Blind as reason:
@@ -168,7 +169,7 @@ def _orphans(usage: sockstat.Sockstat, whose: str) -> int:
     return usage.orphans
 
 
-def _pages(root: str, mem: int, levels: TcpMem | Blind, pressure: bool | Blind) -> int:
+def _pages(root: str, mem: int, levels: TcpMem | Blind, pressure: bool | Blind) -> float:
     known = None if isinstance(levels, Blind) else levels
     return mem_unit.held(root, mem, tcp_mem.page_size(), known, None if isinstance(pressure, Blind) else pressure)
 

@@ -94,8 +94,8 @@ class Starved(namedtuple("Starved", "value grown minutes known where most", defa
 class Evidence(
     namedtuple(
         "Evidence",
-        "orphans limit pages levels under_pressure log counter grants window alarm own memory raising bypass unlisted starved",
-        defaults=[None, LOOKBACK, False, False, None, None, False, Unlisted(), None],
+        "orphans limit pages levels under_pressure log counter grants window alarm own memory raising bypass unlisted starved noun",
+        defaults=[None, LOOKBACK, False, False, None, None, False, Unlisted(), None, "memory"],
     )
 ):
     """All there is to judge by. A ``Blind`` in the place of a value says why it is unknown."""
@@ -103,8 +103,8 @@ class Evidence(
     __slots__ = ()
     orphans: int | Blind
     limit: int | Blind
-    pages: int | Blind
-    """TCP memory in pages of PAGE_SIZE, as ``levels``."""
+    pages: float | Blind
+    """TCP memory in pages of PAGE_SIZE, as ``levels``, not rounded."""
     levels: TcpMem | Blind
     under_pressure: bool | Blind
     log: Log
@@ -127,16 +127,22 @@ class Evidence(
     """Sockets that are in no list of this network namespace."""
     starved: Starved | None
     """None where cgroups do not count it."""
+    noun: str
+    """What ``memory`` is, in words."""
 
     @property
     def memory_share(self) -> float | None:
         """Percent of the memory that TCP holds."""
-        return 100 * self.pages / self.memory if self.memory and isinstance(self.pages, int) else None
+        return 100 * self.pages / self.memory if self.memory and isinstance(self.pages, (int, float)) else None
 
     @property
     def below_min(self) -> bool:
         """Whether usage is so small that the pressure phase, if there was one, has ended."""
-        return isinstance(self.pages, int) and isinstance(self.levels, tuple) and bool(self.pages < self.levels.min)
+        return (
+            isinstance(self.pages, (int, float))
+            and isinstance(self.levels, tuple)
+            and bool(self.pages < self.levels.min)
+        )
 
 
 class Past(namedtuple("Past", "window log counter")):

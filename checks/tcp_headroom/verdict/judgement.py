@@ -22,6 +22,8 @@ numtcpsock leaves for orphans.
 
 from __future__ import annotations
 
+import math
+
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import raising, tcp_max_orphans, tcp_mem
@@ -82,7 +84,7 @@ def _configuration(found: Evidence) -> Verdict | None:
     factor, starved = _passed(found), _starved(found)
     set_mem = "set net.ipv4.tcp_mem to three page counts, smallest first"
     if starved and not isinstance(found.pages, Blind):
-        set_mem += f", the last well above the {found.pages} in use"
+        set_mem += f", the last well above the {math.ceil(found.pages)} in use"
     acute, steps = [], []
     if limit:
         steps.append("set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
@@ -289,9 +291,7 @@ def _starved(found: Evidence) -> str:
             return "; ".join(said)
     share = found.memory_share
     if share is not None and share > tcp_mem.MUCH_PERCENT:
-        return (
-            f"that is {wording.percent(share)} of the memory of this machine, which runs out before tcp_mem refuses any"
-        )
+        return f"that is {wording.percent(share)} of the {found.noun} of this machine, which runs out before tcp_mem refuses any"
     if found.under_pressure is True:
         return "the kernel is under memory pressure, so TCP slows down until usage is below min"
     return ""
@@ -310,7 +310,7 @@ def _orphans(found: Evidence) -> str:
 def _memory(found: Evidence) -> str:
     if isinstance(found.pages, Blind):
         return ""
-    text = f"TCP holds {wording.count(found.pages, 'page')}"
+    text = f"TCP holds {wording.count(math.ceil(found.pages), 'page')}"
     if not isinstance(found.levels, Blind) and found.levels.max >= 1:
         text += f", {wording.percent(100 * found.pages / found.levels.max)} of the maximum {found.levels.max}"
     return f"{text}, without sockets that {sysctl.BYPASS} exempts" if found.bypass else text

@@ -8,9 +8,10 @@ import os
 import pathlib
 import sys
 
-from lab import boot, initramfs, kernels, verdicts
-from lab.guest import cgroups, gauges, hours, limits, logs, owners, penalties, resets  # noqa: F401
+from lab import boot, debian, initramfs, kernels, machines, verdicts
+from lab.guest import cgroups, cpus, gauges, hours, limits, logs, owners, penalties, resets  # noqa: F401
 from lab.guest.table import SCENARIOS
+from lab.kernels import Image
 from lab.mutations import MUTATIONS, Mutation
 
 
@@ -47,8 +48,8 @@ def main() -> int:
         return 0
     images = chosen_images(options)
     if options.mutations:
-        return mutations(images, options.scenario or [*SCENARIOS], options.jobs)
-    names = options.scenario or [name for name, scenario in SCENARIOS.items() if scenario.quick or options.full]
+        return mutations(images, options)
+    cells = [(name, scenario) for name in images for scenario in asked(name, options)]
 
     def done(verdict: verdicts.Verdict) -> None:
         print(
@@ -60,17 +61,25 @@ def main() -> int:
                 if "ran" in report:
                     command: list[str] = report["ran"]  # type: ignore[assignment]
                     print(f"    $ {' '.join(command)}\n    {str(report['text']).strip()}")
+                elif "capture" not in report:
+                    print(f"    {report}")
 
-    judged = verdicts.run(images, [SCENARIOS[name] for name in names], options.jobs, done)
-    releases = {
-        name: image.name.removeprefix("vmlinuz-") for name, image in images.items() if isinstance(image, pathlib.Path)
-    }
+    judged = verdicts.run(images, cells, options.jobs, done)
+    releases = {name: image.release for name, image in images.items() if isinstance(image, Image)}
     if options.capture:
         verdicts.save_captures(judged, releases, options.capture)
-    columns = {kernel.name: kernel.name for kernel in kernels.KERNELS} | dict.fromkeys(images, "")
-    print(verdicts.table(judged, {name: releases.get(name, name) for name in columns}))
+    # The releases of other machines' kernels are long, and the same twice.
+    columns = {kernel.name: kernel.name for kernel in kernels.KERNELS if kernel.name in images or not options.kernel}
+    print(verdicts.table(judged, columns | {name: name for name in images}))
     for name, image in images.items():
-        if isinstance(image, kernels.Missing):
+        if isinstance(image, Image):
+            found = [verdict for verdict in judged if verdict.kernel == name]
+            good, seconds = sum(one.result == verdicts.OK for one in found), sum(one.seconds for one in found)
+            print(
+                f"{name}: {image.release}, {image.machine.architecture}, {good} of {len(found)} ok, {seconds / 60:.1f} minutes"
+            )
+    for name, image in images.items():
+        if isinstance(image, debian.Missing):
             print(f"{name} not run: {image}")
     wrong = [verdict for verdict in judged if verdict.result == verdicts.UNTRUE]
     left = [verdict for verdict in judged if verdict.result == verdicts.NOT_RUN]
@@ -81,50 +90,72 @@ def main() -> int:
 def listing() -> None:
     print("kernels:")
     for kernel in kernels.KERNELS:
-        print(f"  {kernel.name:8}{'quick' if kernel.quick else 'full':7}{kernel.package} of {', '.join(kernel.suites)}")
+        when = f"{len(kernel.daily)} daily" if kernel.daily == kernels.FEW else "quick" if kernel.daily else "full"
+        print(
+            f"  {kernel.name:20}{when:9}{kernel.package} of {', '.join(kernel.suites)}, {kernel.machine.architecture}"
+        )
     print("scenarios:")
     for scenario in sorted(SCENARIOS.values()):
         print(f"  {scenario.number:2} {scenario.name:22}{'quick' if scenario.quick else 'full':7}{scenario.shows}")
 
 
-def chosen_images(options: argparse.Namespace) -> dict[str, pathlib.Path | kernels.Missing]:
+def asked(name: str, options: argparse.Namespace) -> list[str]:
+    """The scenarios to run on a kernel."""
+    if options.scenario:
+        return list(options.scenario)
+    kernel = next((kernel for kernel in kernels.KERNELS if kernel.name == name), None)
+    if kernel and kernel.cpus > 1:
+        return [*kernels.SHORT]
+    if kernel and kernel.daily == kernels.FEW and not (options.full or options.kernel):
+        return [*kernel.daily]
+    return [scenario.name for scenario in SCENARIOS.values() if scenario.quick or options.full]
+
+
+def chosen_images(options: argparse.Namespace) -> dict[str, Image | debian.Missing]:
     """The images asked for by name; a kernel that cannot be had, with the reason."""
+    names = options.kernel or [kernel.name for kernel in kernels.KERNELS if kernel.daily or options.full]
+    return {os.path.basename(name): chosen(name, options.refresh) for name in names}
+
+
+def chosen(name: str, refresh: bool) -> Image | debian.Missing:
+    """A kernel of the list, or an image by its path, with all that a guest of it needs; else the reason."""
     known = {kernel.name: kernel for kernel in kernels.KERNELS}
-    names = options.kernel or [kernel.name for kernel in kernels.KERNELS if kernel.quick or options.full]
-    images: dict[str, pathlib.Path | kernels.Missing] = {}
-    for name in names:
-        try:
-            boot.available()
-            if name in known:
-                images[name] = kernels.image(known[name], options.refresh)
-            elif os.path.isfile(name):
-                images[os.path.basename(name)] = pathlib.Path(name)
-            else:
-                raise kernels.Missing(f"there is no kernel {name} in the list and no such file")
-        except kernels.Missing as reason:
-            images[name] = reason
-    return images
+    try:
+        if name not in known and not os.path.isfile(name):
+            raise debian.Missing(f"there is no kernel {name} in the list and no such file")
+        boot.available(known[name].machine if name in known else machines.AMD64)
+        image = kernels.image(known[name], refresh) if name in known else Image(pathlib.Path(name))
+        initramfs.base(image.machine, refresh)
+    except debian.Missing as reason:
+        return reason
+    return image
 
 
-def mutations(images: dict[str, pathlib.Path | kernels.Missing], names: list[str], jobs: int) -> int:
-    """Each fault that one of these scenarios must notice, on the first kernel that can be had: 0 if all are noticed."""
-    name, image = next(((name, image) for name, image in images.items() if isinstance(image, pathlib.Path)), ("", None))
-    if not image:
-        print("not run: " + "; ".join(map(str, images.values())))
-        return int(os.environ.get("CI") == "true")
+def mutations(images: dict[str, Image | debian.Missing], options: argparse.Namespace) -> int:
+    """Each fault must be noticed, on its own kernel, or the first that can be had: 0 if all are."""
+    first = next((name for name, image in images.items() if isinstance(image, Image)), "")
+    names = options.scenario or [*SCENARIOS]
+    wanted = [mutation for mutation in MUTATIONS if mutation.scenario in names]
+    for name in {mutation.kernel for mutation in wanted} - {""} - set(images):
+        images[name] = chosen(name, options.refresh)
     package = initramfs.package()
 
-    def survives(mutation: Mutation) -> bool:
+    def result(mutation: Mutation) -> str:
+        name = mutation.kernel or first
+        image = images.get(name) or debian.Missing("; ".join(map(str, images.values())))
+        if isinstance(image, debian.Missing):
+            print(f"not run: {mutation.name}: {image}", flush=True)
+            return verdicts.NOT_RUN
         verdict = verdicts.judge(name, image, SCENARIOS[mutation.scenario], mutation.apply(package))
-        survived = verdict.result == verdicts.OK
-        seen = "SURVIVED" if survived else "noticed by"
-        print(f"{seen} {mutation.scenario}: {mutation.name}\n    {verdict.reason[:200]}", flush=True)
-        return survived
+        seen = "SURVIVED" if verdict.result == verdicts.OK else "noticed by"
+        print(f"{seen} {mutation.scenario} on {name}: {mutation.name}\n    {verdict.reason[:200]}", flush=True)
+        return verdict.result
 
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        survived = [*pool.map(survives, (mutation for mutation in MUTATIONS if mutation.scenario in names))]
-    print(f"{survived.count(False)} of {len(survived)} faults noticed on {name}")
-    return int(any(survived))
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        results = [*pool.map(result, wanted)]
+    left = results.count(verdicts.NOT_RUN)
+    print(f"{results.count(verdicts.UNTRUE)} of {len(results)} faults noticed, {left} not run")
+    return int(verdicts.OK in results or (left > 0 and os.environ.get("CI") == "true"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Booting a kernel under QEMU, in software emulation and in virtual time, and reading what the guest reports.
 
 With ``-icount`` the guest's clock counts instructions, and jumps when the guest
-is idle: hours cost seconds, and a run does the same whenever it is repeated. The
-console goes to the first serial port, the reports to the second.
+is idle: hours cost seconds, and a run does the same whenever it is repeated. Of several
+processors the clock is this machine's. The console goes to the first serial port, the reports to the second.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lab import kernels
-
-QEMU = "qemu-system-x86_64"
+from lab.debian import Missing
+from lab.kernels import Image
+from lab.machines import Machine
 
 # Without tb-size (MiB) the translated code alone may take 1 GiB, more than some hosts of the lab have left.
 _MACHINE = (
-    "-accel", "tcg,tb-size=128", "-cpu", "qemu64,+pdpe1gb", "-icount", "shift=1,sleep=off", "-smp", "1", "-rtc",
-    "clock=vm,base=2026-01-01T12:00:00", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+    "-accel", "tcg,tb-size=128", "-rtc", "clock=vm,base=2026-01-01T12:00:00", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 )  # fmt: skip
 
-_COMMAND_LINE = "console=ttyS0 quiet rootfstype=ramfs panic=-1 mitigations=off nokaslr printk.devkmsg=on"
+_VIRTUAL_TIME = ("-icount", "shift=1,sleep=off")
+"""For one processor alone: with it a second one is never brought up."""
+
+_COMMAND_LINE = "quiet rootfstype=ramfs panic=-1 mitigations=off nokaslr printk.devkmsg=on"
 
 _MARK = "@lab "
 
@@ -54,25 +56,28 @@ class Run(NamedTuple):
         return f"{reason}; its console ends: {self.console[-300:].strip()}"
 
 
-def available() -> None:
+def available(machine: Machine) -> None:
     """Raises ``Missing`` if what boots a guest is not installed."""
-    for command, package in ((QEMU, "qemu-system-x86"), (_NOT_ALONE[0], "util-linux")):
+    for command, package in ((machine.qemu, machine.package), (_NOT_ALONE[0], "util-linux")):
         if not shutil.which(command):
-            raise kernels.Missing(f"{command} is missing: apt-get install {package}")
+            raise Missing(f"{command} is missing: apt-get install {package}")
 
 
-def boot(image: pathlib.Path, initrd: bytes, ram: int, seconds: int, words: str = "") -> Run:
-    """Boot ``image`` with ``ram`` MiB and wait, ``seconds`` at most, until the guest powers off.
+def boot(image: Image, initrd: bytes, ram: int, seconds: int, words: str = "") -> Run:
+    """Boot ``image`` with ``ram`` MiB at least and wait, ``seconds`` at most, until the guest powers off.
 
     ``words``: more for the kernel's command line.
     """
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
         home = pathlib.Path(directory)
         (home / "initrd").write_bytes(initrd)
+        machine, ram = image.machine, max(ram, image.ram, image.machine.least)
+        ram = -(-ram // machine.step) * machine.step
+        options = [word.format(console=home / "console", reports=home / "reports") for word in machine.options]
         command = [
-            *_NOT_ALONE, QEMU, *_MACHINE, "-m", str(ram), "-kernel", str(image), "-initrd", str(home / "initrd"),
-            "-append", f"{_COMMAND_LINE} {words}".strip(),
-            "-serial", f"file:{home / 'console'}", "-serial", f"file:{home / 'reports'}",
+            *_NOT_ALONE, machine.qemu, *_MACHINE, *(_VIRTUAL_TIME if image.cpus == 1 else ()), *options, "-smp", str(image.cpus), "-m", str(ram),
+            "-kernel", str(image.path), "-initrd", str(home / "initrd"),
+            "-append", f"console={machine.console} {_COMMAND_LINE} {words}".strip(),
         ]  # fmt: skip
         with (
             open(home / "qemu", "wb") as complaints,

@@ -1,4 +1,6 @@
-"""The guest's root file system: busybox, this interpreter with its library, nagiosplugin; and what is under test.
+"""The guest's root file system: busybox, an interpreter with its library, nagiosplugin; and what is under test.
+
+On this machine's own architecture the interpreter is the one that runs this; on others it is Debian's.
 
 Two cpio archives in the ``newc`` format, which the kernel unpacks one over the
 other. The large one holds what does not change and is kept in the cache by the
@@ -11,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import json
 import os
 import pathlib
 import py_compile
@@ -22,7 +25,8 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 
-from lab import kernels
+from lab import debian, machines
+from lab.machines import Machine
 
 HERE = pathlib.Path(__file__).parent
 PACKAGE = HERE.parent.parent / "checks" / "tcp_headroom"
@@ -39,16 +43,21 @@ UNWANTED_EXTENSIONS = (
 )
 """Extension modules likewise; most bring a library."""
 
+FOREIGN = r"bin/|usr/bin/python3\.11$|lib(32|64)?/|usr/lib/python3\.11/|usr/lib/[^/]+/[^/]+\.so[^/]*$"
+"""What of Debian's packages the guest has."""
+
 Files = dict[str, tuple[int, bytes]]
 """Path: mode and content; the content of a symbolic link is where it points."""
 
 
-def build(package: Mapping[str, bytes], modules: Mapping[str, bytes], command: bytes) -> bytes:
-    """The initrd: the cached base, ``package`` as the module tcp_headroom, and the guest's ``command`` in JSON.
+def build(
+    machine: Machine, package: Mapping[str, bytes], modules: Mapping[str, bytes], command: Mapping[str, str]
+) -> bytes:
+    """The initrd: the cached base, ``package`` as the module tcp_headroom, and the guest's ``command``.
 
     ``modules`` of the kernel are in ``/lab/modules``, numbered in the order to load them.
     """
-    files: Files = {"lab/command.json": (0o100644, command)}
+    files: Files = {}
     for number, (name, data) in enumerate(modules.items()):
         files[f"lab/modules/{number}-{name}.ko"] = (0o100644, data)
     for name, text in package.items():
@@ -56,7 +65,10 @@ def build(package: Mapping[str, bytes], modules: Mapping[str, bytes], command: b
     for path in sorted(GUEST.glob("*.py")):
         files[f"lab/guest/{path.name}"] = (0o100644, path.read_bytes())
     files["init"] = (0o100755, (GUEST / "init").read_bytes())
-    return _base() + archive(_compiled(files))
+    data = base(machine) + archive(_compiled(files, machine))
+    # The kernel does not count the initrd, so the guest is told its size, to some bytes.
+    told = json.dumps({**command, "initrd": len(data)}).encode()
+    return data + archive({"lab/command.json": (0o100644, told)})
 
 
 def package() -> dict[str, bytes]:
@@ -78,27 +90,66 @@ def archive(files: Files) -> bytes:
     return out.getvalue()
 
 
-def _base() -> bytes:
+def base(machine: Machine, refresh: bool = False) -> bytes:
+    """What does not change: from the cache, else made. Raises ``Missing``."""
+    if not machine.own_userland:
+        return _foreign(machine, refresh)
     wanted = dict(_sources())
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for name, path in sorted(wanted.items()):
         status = path.stat()
         digest.update(f"{name} {path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    cached = kernels.cache() / f"base-{digest.hexdigest()[:16]}.cpio"
+    cached = debian.cache() / f"base-{digest.hexdigest()[:16]}.cpio"
     try:
         return cached.read_bytes()
     except FileNotFoundError:
         pass
-    data = archive(_compiled({name: (0o100755, path.read_bytes()) for name, path in wanted.items()}, sourceless=True))
-    kernels.keep(cached, data, "base-*.cpio")
+    files: Files = {name: (0o100755, path.read_bytes()) for name, path in wanted.items()}
+    data = archive(_compiled(files, machine, sourceless=True))
+    debian.keep(cached, data, "base-*.cpio")
     return data
+
+
+def _foreign(machine: Machine, refresh: bool) -> bytes:
+    """The same of Debian's packages of the architecture of ``machine``."""
+    digest = hashlib.sha256(b"".join(pathlib.Path(module).read_bytes() for module in (__file__, machines.__file__)))
+    digest.update(sys.version.encode())
+    home = debian.cache() / "userland"
+    cached = home / f"{machine.architecture}-{digest.hexdigest()[:16]}.cpio"
+    if cached.exists() and not refresh:
+        return cached.read_bytes()
+    files: Files = {}
+    with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
+        packages = [*machines.USERLAND, *machine.userland]
+        root = debian.unpack(machine.architecture, [machines.SUITE], packages, pathlib.Path(directory))
+        for path in sorted(root.rglob("*")):
+            name = str(path.relative_to(root))
+            if re.match(FOREIGN, name) and not any(
+                re.fullmatch(UNWANTED, part) for part in path.relative_to(root).parts
+            ):
+                if path.is_symlink() and path.suffix == ".py":
+                    # It points into /etc, which the guest has not.
+                    continue
+                if path.is_symlink():
+                    files[name] = (0o120777, os.readlink(path).encode())
+                elif path.is_file() and not _extension_unwanted(path):
+                    files[name] = (0o100755, path.read_bytes())
+    files["bin/python3"] = files.pop("usr/bin/python3.11")
+    files |= {name: (0o100644, path.read_bytes()) for name, path in _plugin("usr/lib/python3.11")}
+    data = archive(_compiled(files, machine, sourceless=True))
+    debian.keep(cached, data, f"{machine.architecture}-*.cpio")
+    return data
+
+
+def _extension_unwanted(path: pathlib.Path) -> bool:
+    return path.parent.name == "lib-dynload" and bool(re.fullmatch(UNWANTED_EXTENSIONS, path.name.split(".")[0]))
 
 
 def _sources() -> Iterator[tuple[str, pathlib.Path]]:
     """Path in the guest, and the file on this machine, of all that does not change."""
     busybox = shutil.which("busybox")
     if not busybox:
-        raise kernels.Missing("busybox is missing: apt-get install busybox-static")
+        raise debian.Missing("busybox is missing: apt-get install busybox-static")
     yield "bin/busybox", pathlib.Path(busybox)
     interpreter = pathlib.Path(sys.executable).resolve()
     yield "bin/python3", interpreter
@@ -112,14 +163,19 @@ def _sources() -> Iterator[tuple[str, pathlib.Path]]:
                 yield f"{inside}/{path.relative_to(library)}", path
     linked = [interpreter]
     for path in (library / "lib-dynload").glob("*.so"):
-        if not re.fullmatch(UNWANTED_EXTENSIONS, path.name.split(".")[0]):
+        if not _extension_unwanted(path):
             linked.append(path)
             yield f"{inside}/lib-dynload/{path.name}", path
     for path in _libraries(linked):
         yield str(path).lstrip("/"), path
+    yield from _plugin(inside)
+
+
+def _plugin(inside: str) -> Iterator[tuple[str, pathlib.Path]]:
+    """nagiosplugin of this machine, as it is Python alone."""
     plugin = importlib.util.find_spec("nagiosplugin")
     if not plugin or not plugin.origin:
-        raise kernels.Missing("nagiosplugin is not installed")
+        raise debian.Missing("nagiosplugin is not installed")
     home = pathlib.Path(plugin.origin).parent
     for path in home.rglob("*.py"):
         yield f"{inside}/nagiosplugin/{path.relative_to(home)}", path
@@ -134,8 +190,10 @@ def _libraries(binaries: list[pathlib.Path]) -> set[pathlib.Path]:
     return needed
 
 
-def _compiled(files: Files, sourceless: bool = False) -> Files:
-    """``files`` with the bytecode of the Python ones, so that the slow guest compiles nothing."""
+def _compiled(files: Files, machine: Machine, sourceless: bool = False) -> Files:
+    """``files`` with the bytecode of the Python ones, so that the slow guest compiles nothing; as they are for another Python."""
+    if not machine.own_userland and sys.version_info[:2] != (3, 11):
+        return files
     made: Files = {}
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
         source, code = pathlib.Path(directory, "source"), pathlib.Path(directory, "code")

@@ -14,6 +14,8 @@ class Mutation(NamedTuple):
     wrong: str
     scenario: str
     """The scenario that must notice."""
+    kernel: str = ""
+    """The kernel of the table on which it must, where that is not the first one."""
 
     @property
     def name(self) -> str:
@@ -115,6 +117,26 @@ MUTATIONS = (
     # Memory that no list shows.
     Mutation("cgroups/holders.py", "-held - sum(below.values())", "-held", "by-cgroup"),
     Mutation("sockets/closed.py", "found.pop(inode, None)", "pass", "closed-sockets"),
+    # Pages, bytes and longs of other machines.
+    Mutation("limits/tcp_mem.py", 'return os.sysconf("SC_PAGE_SIZE")', "return 4096", "memory", "6.1-ppc64el"),
+    Mutation(
+        "limits/mem_unit.py",
+        'Unit(page, "the page size, as net.core.mem_pcpu_rsv exists")',
+        'Unit(FIXED, "4096")',
+        "memory",
+        "6.1-ppc64el",
+    ),
+    Mutation(
+        "sockets/sock_diag.py",
+        '_ATTRIBUTE = struct.Struct("=HH")',
+        '_ATTRIBUTE = struct.Struct("<HH")',
+        "owners",
+        "6.1-s390x",
+    ),
+    Mutation(
+        "sockets/sock_diag.py", '_SKMEMINFO = struct.Struct("=', '_SKMEMINFO = struct.Struct("<', "owners", "6.1-s390x"
+    ),
+    Mutation("proc/meminfo.py", "bits = 32 if low", "bits = 64 if low", "long-of-the-kernel", "6.1-i386"),
     # Whose they are.
     Mutation("sockets/owners.py", "or alive or backoff < retries or not gives_up", "or True", "window-closes-on-data"),
     Mutation("sockets/owners.py", "not in (retransmitting, probing)", "not in (probing,)", "idle-then-closed"),

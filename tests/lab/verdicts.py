@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lab import boot, initramfs, kernels
+from lab.debian import Missing
 from lab.guest.table import SCENARIOS, Scenario
+from lab.kernels import Image
 
 OK = "ok"
 UNTRUE = "UNTRUE"
@@ -30,10 +31,11 @@ class Verdict(NamedTuple):
     reports: Sequence[Mapping[str, object]]
 
 
-def judge(kernel: str, image: pathlib.Path, scenario: Scenario, package: Mapping[str, bytes]) -> Verdict:
+def judge(kernel: str, image: Image, scenario: Scenario, package: Mapping[str, bytes]) -> Verdict:
     """Boot ``image`` and run ``scenario`` in it on ``package``."""
     began = time.monotonic()
-    initrd = initramfs.build(package, kernels.modules(image), json.dumps({"scenario": scenario.name}).encode())
+    command = {"scenario": scenario.name, "reports": f"/dev/{image.machine.reports}"}
+    initrd = initramfs.build(image.machine, package, kernels.modules(image.path), command)
     run = boot.boot(image, initrd, scenario.ram or _least_ram(initrd), scenario.seconds, scenario.words)
     reason = "" if run.verdict == OK else run.verdict
     return Verdict(kernel, scenario.name, UNTRUE if reason else OK, reason, time.monotonic() - began, run.reports)
@@ -44,23 +46,24 @@ def _least_ram(initrd: bytes) -> int:
     return 96 + 2 * (len(initrd) >> 20)
 
 
+Cell = tuple[str, str]
+"""Kernel and scenario, by their names."""
+
+
 def run(
-    images: Mapping[str, pathlib.Path | kernels.Missing],
-    scenarios: Sequence[Scenario],
-    jobs: int,
-    done: Callable[[Verdict], None],
+    images: Mapping[str, Image | Missing], cells: Sequence[Cell], jobs: int, done: Callable[[Verdict], None]
 ) -> list[Verdict]:
-    """Every scenario on every kernel, ``jobs`` at a time; ``done`` hears of each as it ends."""
+    """Every cell, ``jobs`` at a time; ``done`` hears of each as it ends."""
     package = initramfs.package()
     verdicts = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         waiting = []
-        for kernel, image in images.items():
-            for scenario in scenarios:
-                if isinstance(image, kernels.Missing):
-                    verdicts.append(Verdict(kernel, scenario.name, NOT_RUN, str(image), 0, ()))
-                else:
-                    waiting.append(pool.submit(judge, kernel, image, scenario, package))
+        for kernel, scenario in cells:
+            image = images[kernel]
+            if isinstance(image, Missing):
+                verdicts.append(Verdict(kernel, scenario, NOT_RUN, str(image), 0, ()))
+            else:
+                waiting.append(pool.submit(judge, kernel, image, SCENARIOS[scenario], package))
         for future in concurrent.futures.as_completed(waiting):
             verdicts.append(future.result())
             done(verdicts[-1])
@@ -83,9 +86,10 @@ def table(verdicts: Iterable[Verdict], columns: Mapping[str, str]) -> str:
 
 
 def save_captures(verdicts: Iterable[Verdict], releases: Mapping[str, str], directory: pathlib.Path) -> None:
-    """Write what the guests captured as ``DIRECTORY/kernel-VERSION/STATE/FILE``."""
+    """Write what the guests captured as ``DIRECTORY/kernel-VERSION/STATE/FILE``, for other machines with their name."""
     for verdict in verdicts:
         version = ".".join(releases[verdict.kernel].split("-")[0].split("+")[0].split(".")[:2])
+        version += "".join(f"-{part}" for part in verdict.kernel.split("-")[1:])
         for report in verdict.reports:
             if "capture" in report:
                 files: Mapping[str, str] = report["files"]  # type: ignore[assignment]

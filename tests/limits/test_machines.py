@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from tcp_headroom.limits import drift, kernel_defaults, mem_unit, memory_at_boot
 from tcp_headroom.limits.tcp_mem import TcpMem
 from tcp_headroom.proc import meminfo
 from tcp_headroom.verdict import judgement
-from workbench.command import Run
+from workbench.command import FIXTURES, ROOT, Run
 from workbench.sysctl_trees import plant
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -177,3 +178,42 @@ def test_what_is_free_of_low_memory_alone_is_there_for_buffers(tmp_path: pathlib
     tree = host(tmp_path, "9015 12022 18030", memory(4 * GIB, HIGH, NARROW), "6.1.0-56-686-pae")
     raised = raising.read(tree, TcpMem(9015, 12022, 18030), 4096)
     assert raised and "683.6 MiB are available" in raised.text
+
+
+CAPTURED = {
+    "6.1-ppc64el": 65536,
+    "6.12-arm64-16k": 16384,
+    "5.10-arm64-64k": 65536,
+    "6.1-s390x": 4096,
+    "6.1-i386-4g": 4096,
+}
+"""Machines of the lab whose /proc is kept, and their pages."""
+STATES = {"00-idle": 0, "22-mem-above-pressure": 1, "23-mem-above-max-live-sockets": 2}
+
+
+@pytest.mark.parametrize("kernel", CAPTURED)
+@pytest.mark.parametrize("state", STATES)
+def test_capture(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, kernel: str, state: str) -> None:
+    """What the lab's machines showed, without QEMU: the state of TCP memory, and limits that nobody had touched."""
+    for module in (tcp_mem, kernel_defaults):
+        monkeypatch.setattr(module, "page_size", lambda: CAPTURED[kernel])
+    tree = FIXTURES / f"kernel-{kernel}" / state / "host"
+    given = ("--mem-unit", "4096") if kernel == "5.10-arm64-64k" else ()
+    output = run("check_tcp_mem", "--procfs", tree, "--no-state", *given)
+    assert output.code == STATES[state], output.text
+    if state == "00-idle":
+        plant(tmp_path, {"sbin/init": "", "usr/lib/systemd/systemd": "", "run/systemd/system/x": ""})
+        output = run("check_tcp_limits", "--procfs", tree, "--sysctl-root", tmp_path, "--no-state")
+        assert output.code == 0 and "Both limits survive a reboot" in output.lines[0], output.text
+
+
+def test_the_kernel_s_structures_are_in_its_own_order_of_bytes() -> None:
+    """Whatever is unpacked, is so by native order, or that of the network."""
+    found = [
+        layout
+        for path in (ROOT / "checks/tcp_headroom").rglob("*.py")
+        for layout in re.findall(
+            r"""(?:Struct|pack|pack_into|unpack|unpack_from|iter_unpack)\(f?["'](.)""", path.read_text()
+        )
+    ]
+    assert len(found) > 5 and set(found) <= {"=", "!", "@"}, found

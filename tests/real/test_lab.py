@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
-from lab import boot, kernels
+from lab import boot, initramfs, kernels
 from lab.__main__ import SCENARIOS
 from workbench.command import ROOT
 
 TESTS = ROOT / "tests"
-QUICK = [kernel for kernel in kernels.KERNELS if kernel.quick]
+QUICK = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.EVERY]
+OTHERS = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.FEW]
 EVERY_DAY = [name for name, scenario in SCENARIOS.items() if scenario.quick]
 
 
@@ -26,8 +27,9 @@ def lab(*arguments: str, ci: str = "true") -> subprocess.CompletedProcess[str]:
 def need(kernel: kernels.Kernel) -> None:
     """Skip unless the kernel can be had and booted."""
     try:
-        boot.available()
+        boot.available(kernel.machine)
         kernels.image(kernel)
+        initramfs.base(kernel.machine)
     except kernels.Missing as reason:
         pytest.skip(f"kernel {kernel.name}: {reason}")
 
@@ -38,6 +40,15 @@ def test_every_scenario(kernel: kernels.Kernel) -> None:
     done = lab("--kernel", kernel.name)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert f"\n{len(EVERY_DAY)} ok, 0 untrue, 0 not run\n" in done.stdout
+
+
+@pytest.mark.parametrize("kernel", OTHERS, ids=lambda kernel: kernel.name)
+def test_other_machines(kernel: kernels.Kernel) -> None:
+    """Pages of 64 KiB, and the other order of bytes."""
+    need(kernel)
+    done = lab("--kernel", kernel.name, *(word for name in kernels.FEW for word in ("--scenario", name)))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert f"\n{len(kernels.FEW)} ok, 0 untrue, 0 not run\n" in done.stdout
 
 
 def test_what_only_the_newest_kernel_has() -> None:

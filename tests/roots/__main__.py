@@ -14,7 +14,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from lab.kernels import Missing
+from lab.debian import Missing
 from roots import debian
 
 CHECKOUT = pathlib.Path(__file__).parents[2]

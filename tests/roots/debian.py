@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab.kernels import KEYRING, Missing, cache, mirrors
+from lab.debian import KEYRING, Missing, cache, mirrors
 
 RELEASES = {11: "bullseye", 12: "bookworm", 13: "trixie"}
 PACKAGES = ("ca-certificates", "git", "python3", "python3-venv")

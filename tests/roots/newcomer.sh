@@ -22,7 +22,7 @@ if [ "$what" = whole ]; then
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod +x /usr/sbin/policy-rc.d
     git clone --quiet /mnt/source.bundle /tmp/clone
-    packages=$(sed -n 's/^apt-get install --no-install-recommends \(busybox-static .*\)/\1/p' /tmp/clone/README.md | sed 's/qemu-system-x86//')
+    packages=$(sed -n 's/^apt-get install --no-install-recommends \(busybox-static .*\)/\1/p' /tmp/clone/README.md | sed 's/qemu-system-[a-z0-9]*//g')
     [ -n "$packages" ]
     apt-get -qq update
     apt-get -qq install --no-install-recommends $packages >/dev/null

@@ -343,8 +343,7 @@ def explanation(seen: Memory) -> Iterator[str]:
     inexact = mem_unit.reserve(seen.root, seen.page)
     yield (
         f"One page has {seen.page} bytes. The kernel counts mem in units of {units}, for the whole machine, containers "
-        "included."
-        + (f" Of it each CPU keeps up to {wording.size(inexact)} in reserve, which no socket holds." if inexact else "")
+        "included." + (f" It is not exact: for each CPU up to {wording.size(inexact)} more or less." if inexact else "")
     )
     if seen.levels is not None and not seen.override:
         raised = raising.read(seen.root, seen.levels, seen.page)

@@ -110,7 +110,9 @@ def unknown(units: list[Unit], mem: int, page: int, levels: TcpMem | None) -> Bl
 
 
 def reserve(root: str, page: int) -> int:
-    """Bytes of ``mem`` that the kernel may keep in reserve for each CPU, so that no socket holds them.
+    """Bytes by which ``mem`` may be more or less than what the sockets hold, for each CPU.
+
+    Each counts what it charges and gives back by itself, until that is so much (``sk_memory_allocated_add`` and ``_sub``).
 
     ``SK_MEMORY_PCPU_RESERVE``, 1 MiB (include/net/sock.h, since 6.0), or the pages that ``mem_pcpu_rsv`` says
     (between 6.8 and 6.12); 0 before 6.0.

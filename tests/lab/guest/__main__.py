@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 
-from . import cgroups, gauges, hours, kernel, limits, logs, owners, penalties, resets  # noqa: F401
+from . import cgroups, cpus, gauges, hours, kernel, limits, logs, owners, penalties, resets, unit  # noqa: F401
 from .checks import Untrue, report
 from .table import SCENARIOS
 
@@ -17,6 +17,8 @@ def main() -> None:
         command = json.load(file)
     report(release=os.uname().release, booted=round(time.monotonic(), 3))
     try:
+        unit.measure()
+        report(page=kernel.PAGE, unit=kernel.unit, cpus=os.cpu_count())
         SCENARIOS[command["scenario"]].run()
         verdict = ""
     except Untrue as error:
@@ -26,7 +28,7 @@ def main() -> None:
         print(traceback.format_exc(), flush=True)
     report(
         verdict=verdict or "ok", ended=round(time.monotonic(), 3),
-        kernel=[kernel.orphans(), kernel.pages(), kernel.aborts(), kernel.lines()],
+        kernel=[kernel.orphans(), kernel.mem(), kernel.aborts(), kernel.lines()],
     )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from . import kernel
 
@@ -79,15 +79,24 @@ def expect(condition: object, text: str) -> None:
         raise Untrue(text)
 
 
+def command() -> dict[str, Any]:
+    """What the host has asked for."""
+    with open("/lab/command.json", encoding="ascii") as file:
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
 def report(**values: object) -> None:
-    """A line for the host, on the second serial port."""
-    with open("/dev/ttyS1", "a", encoding="ascii") as line:
+    """A line for the host, on the serial port that it reads."""
+    with open(command()["reports"], "a", encoding="ascii") as line:
         line.write(f"@lab {json.dumps(values)}\n")
 
 
 def run(command: str, *arguments: object, user: int = 0) -> Said:
     """Run one of the commands as a process of its own."""
     code = f"import sys; sys.argv[0] = '{command}'; from tcp_headroom.commands.{command} import main; main()"
+    if command == "check_tcp_mem":
+        arguments = (*mem_unit(), *arguments)
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -100,41 +109,48 @@ def run(command: str, *arguments: object, user: int = 0) -> Said:
     return Said(command, STATES[done.returncode], done.stdout, seconds)
 
 
-def steady(command: str, numbers: Callable[[], object], *arguments: object) -> Said:
-    """Run a command while ``numbers`` of the kernel stay the same, so that it must have seen the same."""
+def steady(command: str, numbers: Callable[[], Mapping[str, float]], *arguments: object) -> Said:
+    """Run a command while ``numbers`` of the kernel stay the same, so that it must have seen the same; it must say them."""
     for _attempt in range(10):
         before = numbers()
         said = run(command, *arguments)
         if numbers() == before:
-            return said
+            return said.expect_data(**before)
     raise TimeoutError(f"the numbers did not stand still during {command}")
 
 
 def orphans(*arguments: object) -> Said:
     """check_tcp_orphans, with its numbers held against the kernel's."""
-    said = steady("check_tcp_orphans", lambda: (kernel.orphans(), kernel.aborts()), *arguments)
-    said.expect_data(orphans=kernel.orphans(), aborts_on_memory=kernel.aborts())
+    said = steady(
+        "check_tcp_orphans", lambda: {"orphans": kernel.orphans(), "aborts_on_memory": kernel.aborts()}, *arguments
+    )
     limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
     for shift in range(3):
         # The kernel's own comparison, without its turned-round form.
         spared = next(number for number in range(limit >> shift, limit + 2) if (number + 1) << shift > limit)
-        said.expect_data(**{f"headroom_{1 << shift}x": spared - kernel.orphans()})
+        said.expect_data(**{f"headroom_{1 << shift}x": spared - said.perfdata["orphans"]})
     return said
 
 
 def memory(*arguments: object) -> Said:
     """check_tcp_mem, with its numbers held against the kernel's."""
-    said = steady(
-        "check_tcp_mem", lambda: (kernel.pages(), kernel.pressure(), kernel.counter("PruneCalled")), *arguments
-    )
-    return said.expect_data(
-        pages=kernel.pages(),
-        bytes=kernel.pages() * 4096,
-        under_pressure=int(kernel.pressure()),
-        memory_pressures=kernel.counter("TCPMemoryPressures"),
-        prune_called=kernel.counter("PruneCalled"),
-        rcvq_drop=kernel.counter("TCPRcvQDrop"),
-    )
+
+    def numbers() -> dict[str, float]:
+        return {
+            "pages": kernel.pages(),
+            "bytes": kernel.held(),
+            "under_pressure": int(kernel.pressure()),
+            "memory_pressures": kernel.counter("TCPMemoryPressures"),
+            "prune_called": kernel.counter("PruneCalled"),
+            "rcvq_drop": kernel.counter("TCPRcvQDrop"),
+        }
+
+    return steady("check_tcp_mem", numbers, *arguments)
+
+
+def mem_unit() -> tuple[str, ...]:
+    """The option that a kernel needs whose unit is not that of a page, as no file tells."""
+    return () if kernel.unit == kernel.PAGE else ("--mem-unit", str(kernel.unit))
 
 
 def log(*arguments: object, user: int = 0) -> Said:
@@ -157,8 +173,10 @@ def verdict(
 ) -> None:
     """Run ``commands`` with ``-v``. Raises ``Untrue`` unless each gives the verdict ``case``, and that has ``words``."""
     for command in commands:
-        # check_tcp_mem remembers nothing.
-        said = run(command, "-v", *(() if command == "check_tcp_mem" else state), user=user)
+        # check_tcp_mem remembers nothing, and it alone can be told the unit of mem: the others may not know how much it is.
+        by_memory = command == "check_tcp_mem"
+        said = run(command, "-v", *(() if by_memory else state), user=user)
         line = said.text.split("\n")[1]
-        if not line.startswith(f"Verdict: {case} - ") or not all(word in line for word in words):
+        asked = words if by_memory or not mem_unit() else ()
+        if not line.startswith(f"Verdict: {case} - ") or not all(word in line for word in asked):
             raise Untrue(f"{command} should give the verdict {case!r}, {words}, but said: {said.text.strip()}")

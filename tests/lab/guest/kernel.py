@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 PROC = pathlib.Path("/proc")
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+CPUS = os.cpu_count() or 1
+
 MODULES = sorted(map(str, pathlib.Path("/lab/modules").glob("*_diag.ko")))
 """What the kernel needs to list its TCP sockets; none if it came without."""
 
@@ -29,9 +32,23 @@ def orphans() -> int:
     return sockstat("orphan")
 
 
-def pages() -> int:
-    """Pages held by all TCP sockets."""
+unit = PAGE
+"""Bytes that one of ``mem`` stands for: measured where that is not sure, see ``unit.measure``."""
+
+
+def mem() -> int:
+    """What sockstat says that all TCP sockets hold."""
     return sockstat("mem")
+
+
+def held() -> int:
+    """Bytes held by all TCP sockets."""
+    return mem() * unit
+
+
+def pages() -> int:
+    """Pages held by all TCP sockets, as the levels of tcp_mem."""
+    return -(-held() // PAGE)
 
 
 def pressure() -> bool:
@@ -62,7 +79,13 @@ def list_sockets() -> bool:
     """Load what this kernel needs to list its TCP sockets; whether it can."""
     for module in MODULES:
         subprocess.run(["insmod", module], check=True)
-    return bool(MODULES)
+    return bool(MODULES) or " tcp_diag_dump\n" in (PROC / "kallsyms").read_text()
+
+
+def hide_sockets() -> None:
+    """Take that away again."""
+    for module in reversed(MODULES):
+        subprocess.run(["rmmod", pathlib.Path(module).stem.partition("-")[2]], check=True)
 
 
 def sysctl(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import re
-import struct
 import time
 
 from . import checks, kernel, sockets
@@ -38,18 +37,21 @@ def _defaults() -> tuple[int, list[int]]:
 
 
 def _total() -> int:
-    """Pages of memory now."""
-    (line,) = [line for line in (kernel.PROC / "meminfo").read_text().splitlines() if line.startswith("MemTotal:")]
-    return int(line.split()[1]) // 4
+    """Pages of memory now that network buffers can come from."""
+    rows = [line.split() for line in (kernel.PROC / "meminfo").read_text().splitlines()]
+    kib = {row[0]: int(row[1]) for row in rows if len(row) > 1}
+    return (kib.get("LowTotal:") or kib["MemTotal:"]) * 1024 // kernel.PAGE
 
 
 def _counted_at_boot() -> int:
     """Pages that tcp_mem was made of: managed, above the high watermark, without the initrd and a little more."""
-    rows = [line.split() for line in (kernel.PROC / "zoneinfo").read_text().splitlines()]
-    sums = {name: sum(int(row[1]) for row in rows if row[:1] == [name]) for name in ("managed", "high")}
-    # The field ramdisk_size of struct setup_header, at 0x21c of the boot parameters.
-    (initrd,) = struct.unpack_from("<I", pathlib.Path("/sys/kernel/boot_params/data").read_bytes(), 0x21C)
-    return sums["managed"] - sums["high"] - initrd // 4096
+    counted, zone = -checks.command()["initrd"] // kernel.PAGE, ""
+    for row in [line.split() for line in (kernel.PROC / "zoneinfo").read_text().splitlines()]:
+        if row[:1] == ["Node"]:
+            zone = row[-1]
+        elif row[:1] in (["managed"], ["high"]) and zone not in ("HighMem", "Movable"):
+            counted += int(row[1]) * (1 if row[0] == "managed" else -1)
+    return counted
 
 
 def _tells_size() -> bool:
@@ -74,7 +76,7 @@ def _expect_untouched(said: checks.Said, levels: list[int]) -> None:
     inside = all(low <= level <= high for low, level, high in zip(least, levels, most))
     expect(inside, f"{levels} is not within the span: {line}")
     checks.report(
-        machine=[_total() * 4 >> 10, *levels], estimate=estimate, share=round(100 * levels[1] / estimate[1], 1),
+        machine=[_total() * kernel.PAGE >> 20, *levels], estimate=estimate, share=round(100 * levels[1] / estimate[1], 1),
         span=[least[1], most[1]], orphans=int(kernel.sysctl("net/ipv4/tcp_max_orphans")),
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def orphans_climb() -> None:
         expect((kernel.orphans(), kernel.aborts(), kernel.lines()) == (128, 0, 0), "the kernel acted at the limit")
         checks.orphans().expect(CRITICAL, "; 0 below 100 %")
         checks.log("--no-state").expect(OK).expect_data(hits=0)
-        # Up to 5.15 the kernel looks at a count that may be 31 behind for each CPU.
+        # Kernels without a cached count look at one that may be 31 behind for each CPU.
         stack.enter_context(sockets.orphans(32 * kernel.CPUS))
         kernel.wait(lambda: kernel.aborts() > 0 and kernel.lines(kernel.ORPHANS) > 0, "the kernel to pass its limit")
         checks.log("--no-state").expect(WARNING)

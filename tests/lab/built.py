@@ -16,7 +16,7 @@ COMPILER = "aarch64-linux-gnu-"
 MAKE = ("make", "ARCH=arm64", f"CROSS_COMPILE={COMPILER}")
 
 
-def image(home: pathlib.Path, package: str, suites: Sequence[str], configuration: str) -> pathlib.Path:
+def image(home: pathlib.Path, package: str, suites: Sequence[str], configuration: str, refresh: bool) -> pathlib.Path:
     """The image of ``package`` by ``configuration``, a file of this folder, of the cache, else built. Raises ``Missing``.
 
     That takes some minutes on each processor.
@@ -24,7 +24,7 @@ def image(home: pathlib.Path, package: str, suites: Sequence[str], configuration
     wanted = pathlib.Path(__file__).with_name(configuration)
     digest = hashlib.sha256(wanted.read_bytes()).hexdigest()[:8]
     found = sorted(home.glob(f"vmlinuz-*-{digest}"))
-    if found:
+    if found and not refresh:
         return found[0]
     for command, needed in (
         (f"{COMPILER}gcc", "gcc-aarch64-linux-gnu"),
@@ -39,5 +39,6 @@ def image(home: pathlib.Path, package: str, suites: Sequence[str], configuration
         debian.run([*MAKE, f"KCONFIG_ALLCONFIG={wanted}", "allnoconfig"], source)
         debian.run([*MAKE, f"-j{os.cpu_count() or 1}", "Image"], source)
         release = debian.run([*MAKE, "-s", "kernelrelease"], source).strip()
-        debian.keep(home / f"vmlinuz-{release}-{digest}", (source / "arch/arm64/boot/Image").read_bytes(), "vmlinuz-*")
-    return image(home, package, suites, configuration)
+        made = home / f"vmlinuz-{release}-{digest}"
+        debian.keep(made, (source / "arch/arm64/boot/Image").read_bytes(), "vmlinuz-*")
+    return made

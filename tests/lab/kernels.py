@@ -110,7 +110,7 @@ def _path(kernel: Kernel, refresh: bool) -> pathlib.Path:
     first = next(one for one in KERNELS if one[1:3] == kernel[1:3] and one.machine == kernel.machine)
     home = debian.cache() / "kernels" / first.name
     if kernel.configuration:
-        return built.image(home, kernel.package, kernel.suites, kernel.configuration)
+        return built.image(home, kernel.package, kernel.suites, kernel.configuration, refresh)
     found = sorted(home.glob(IMAGE))
     if found and modules(found[0]) and not refresh:
         return found[0]

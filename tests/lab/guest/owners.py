@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from . import cgroups, checks, kernel, sockets
+from . import cgroups, checks, kernel, sockets, unit
 from .checks import OK, expect
 from .table import scenario
 
@@ -87,6 +87,12 @@ def _memory(orphaned: sockets.Sink, held: sockets.Sink) -> None:
     said = checks.run("check_tcp_mem", "-v").expect(OK).expect_not("not shown")
     shares = re.findall(r"^(?:connections to )?(?:port \d+|\d+ more ports?): .*?, ([\d.]+) %", said.text, re.MULTILINE)
     expect(80 < sum(map(float, shares)) < 101, f"all of the memory should have owners: {said.text}")
+    sizes = re.findall(
+        r"^(?:connections to )?(?:port \d+|\d+ more ports?): ([\d.]+) ([KMG]?)i?B", said.text, re.MULTILINE
+    )
+    total = sum(float(number) * 1024 ** " KMG".index(prefix or " ") for number, prefix in sizes)
+    charged = unit.charged()
+    expect(0.95 < total / charged < 1.05, f"{total} bytes have owners, and {charged} are charged: {said.text}")
     for sink, number, holder in (
         (orphaned, 30, "orphans"), (held, 12, f"python3[{os.getpid()}]"),
     ):  # fmt: skip

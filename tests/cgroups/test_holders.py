@@ -33,6 +33,16 @@ def test_leaves_and_a_parents_rest(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_units_of_4096_bytes_are_no_pages(tmp_path: pathlib.Path) -> None:
+    """With 64 KiB pages 5.10 tells sixteen times as much as is held: measured."""
+    Tree(tmp_path).add("system.slice/shop.service", 48 * MIB).add("user.slice", 16 * MIB)
+    assert list(holders.lines(str(tmp_path), 5, 4096 / 65536)) == [
+        HEAD.format("4.0 MiB"),
+        "cgroup shop.service: 3.0 MiB, 75.0 %",
+        "cgroup user.slice: 1.0 MiB, 25.0 %",
+    ]
+
+
 def test_the_five_largest_are_named(tmp_path: pathlib.Path) -> None:
     host = Tree(tmp_path)
     for number in range(1, 9):

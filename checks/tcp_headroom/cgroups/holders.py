@@ -9,6 +9,9 @@ and those that no program has accepted yet, which belong to the cgroup of whoeve
 accepts them. cgroup v1 counts in ``memory.kmem.tcp.usage_in_bytes``, and only where a
 limit was set (``tcpmem_active``).
 
+From 4.10 to 5.19 both count units of 4096 bytes (``mem_unit``) as if they were pages, so where pages are larger
+they tell too much.
+
 The largest are looked into first, and no more than that takes: a node with hundreds of
 cgroups costs some dozens of reads.
 """
@@ -45,8 +48,11 @@ WHOLE = ", with those below it"
 SCOPE = "UDP included, tasks of the root cgroup not; all network namespaces"
 
 
-def lines(directory: str, patience: float) -> Iterator[str]:
-    """Lines that say which cgroups hold socket memory, within ``patience`` seconds; raises nothing of its own."""
+def lines(directory: str, patience: float, part_of_page: float = 1) -> Iterator[str]:
+    """Lines that say which cgroups hold socket memory, within ``patience`` seconds; raises nothing of its own.
+
+    ``part_of_page``: what the kernel calls a page here, as a share of one.
+    """
     try:
         place = tree.find(directory)
     except Blind as reason:
@@ -59,13 +65,15 @@ def lines(directory: str, patience: float) -> Iterator[str]:
             yield f"not shown, cgroups: cgroup v1 counts socket memory only where {tree.V1_LIMIT} is set"
         return
     scope = SCOPE if place.unified else f"{SCOPE}; cgroup v1: only where {tree.V1_LIMIT} is set"
-    yield f"Socket memory by cgroup, {wording.size(ranking.total)} in all ({scope}):"
+    whole = int(ranking.total * part_of_page)
+    yield f"Socket memory by cgroup, {wording.size(whole)} in all ({scope}):"
     left = ranking.total
     for size, path, part in largest:
         left -= size
-        yield f"{_label(place, path, part)}: {wording.size(size)}, {wording.percent(100 * size / ranking.total)}"
+        held = wording.size(int(size * part_of_page))
+        yield f"{_label(place, path, part)}: {held}, {wording.percent(100 * size / ranking.total)}"
     if left > 0:
-        yield f"further cgroups: {wording.size(left)}, {wording.percent(100 * left / ranking.total)}"
+        yield f"further cgroups: {wording.size(int(left * part_of_page))}, {wording.percent(100 * left / ranking.total)}"
     if ranking.trouble:
         yield f"not shown, further cgroups: {ranking.trouble}"
 

@@ -353,7 +353,8 @@ def explanation(seen: Memory) -> Iterator[str]:
         yield f"under_pressure: the kernel says {'yes' if seen.pressure else 'no'} now"
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
-    yield from holders.lines(seen.arguments, None if seen.ambiguous else seen.bytes, inexact)
+    total = None if seen.ambiguous else seen.bytes
+    yield from holders.lines(seen.arguments, total, inexact, seen.unit.size / seen.page)
     yield from seen.gaps()
 
 

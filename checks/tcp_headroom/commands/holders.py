@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def lines(arguments: argparse.Namespace, held: int | None, kept: int) -> Iterator[str]:
-    """The lines for ``held`` bytes of the machine, of which the kernel may keep ``kept`` for each CPU, by the command's options."""
+def lines(arguments: argparse.Namespace, held: int | None, kept: int, part_of_page: float = 1) -> Iterator[str]:
+    """The lines for ``held`` bytes of the machine, which may be off by ``kept`` for each CPU, by the command's options.
+
+    ``part_of_page``: the unit of mem, as a share of a page.
+    """
     root: str = arguments.procfs
     patience = arguments.timeout / 4
     deadline = time.monotonic() + patience
@@ -29,7 +32,7 @@ def lines(arguments: argparse.Namespace, held: int | None, kept: int) -> Iterato
     here = root == "/proc"
     place = arguments.cgroupfs or (tree.DEFAULT if here else None)
     if place and not arguments.no_owners:
-        yield from by_cgroup.lines(place, patience / 4)
+        yield from by_cgroup.lines(place, patience / 4, part_of_page)
     slowed = starvation.sentence(starvation.read(place, conclusion.memory(arguments), clock.read(root)))
     if slowed:
         yield slowed

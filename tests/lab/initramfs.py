@@ -112,15 +112,15 @@ def base(machine: Machine, refresh: bool = False) -> bytes:
 
 def _foreign(machine: Machine, refresh: bool) -> bytes:
     """The same of Debian's packages of the architecture of ``machine``."""
-    digest = hashlib.sha256(b"".join(pathlib.Path(module).read_bytes() for module in (__file__, machines.__file__)))
-    digest.update(sys.version.encode())
+    packages = [*machines.USERLAND, *machine.userland]
+    digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
+    digest.update(f"{machines.SUITE} {packages} {sys.version}".encode())
     home = debian.cache() / "userland"
     cached = home / f"{machine.architecture}-{digest.hexdigest()[:16]}.cpio"
     if cached.exists() and not refresh:
         return cached.read_bytes()
     files: Files = {}
     with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as directory:
-        packages = [*machines.USERLAND, *machine.userland]
         root = debian.unpack(machine.architecture, [machines.SUITE], packages, pathlib.Path(directory))
         for path in sorted(root.rglob("*")):
             name = str(path.relative_to(root))

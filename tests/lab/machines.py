@@ -56,7 +56,7 @@ _PCI_SERIAL = (
 )  # fmt: skip
 ARM64 = Machine(
     "arm64", "qemu-system-aarch64", "qemu-system-arm", ("-M", "virt,gic-version=3", "-cpu", "cortex-a72", *_PCI_SERIAL),
-    "ttyAMA0", "ttyS0", least=320,
+    "ttyAMA0", "ttyS0", least=384,
 )  # fmt: skip
 
 # The line-mode console, the second, wraps at 320 characters and loses text: no reports go there.

@@ -11,7 +11,7 @@ from tcp_headroom.limits import drift, kernel_defaults, mem_unit, memory_at_boot
 from tcp_headroom.limits.tcp_mem import TcpMem
 from tcp_headroom.proc import meminfo
 from tcp_headroom.verdict import judgement
-from workbench.command import FIXTURES, ROOT, Run
+from workbench.command import ROOT, Run
 from workbench.sysctl_trees import plant
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -180,6 +180,9 @@ def test_what_is_free_of_low_memory_alone_is_there_for_buffers(tmp_path: pathlib
     assert raised and "683.6 MiB are available" in raised.text
 
 
+MACHINES = pathlib.Path(__file__).with_name("machines")
+"""Apart from the other fixtures, as their pages are not those of the machine that runs this."""
+
 CAPTURED = {
     "6.1-ppc64el": 65536,
     "6.12-arm64-16k": 16384,
@@ -197,7 +200,7 @@ def test_capture(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Pa
     """What the lab's machines showed, without QEMU: the state of TCP memory, and limits that nobody had touched."""
     for module in (tcp_mem, kernel_defaults):
         monkeypatch.setattr(module, "page_size", lambda: CAPTURED[kernel])
-    tree = FIXTURES / f"kernel-{kernel}" / state / "host"
+    tree = MACHINES / f"kernel-{kernel}" / state / "host"
     given = ("--mem-unit", "4096") if kernel == "5.10-arm64-64k" else ()
     output = run("check_tcp_mem", "--procfs", tree, "--no-state", *given)
     assert output.code == STATES[state], output.text

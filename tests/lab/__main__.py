@@ -68,16 +68,8 @@ def main() -> int:
     releases = {name: image.release for name, image in images.items() if isinstance(image, Image)}
     if options.capture:
         verdicts.save_captures(judged, releases, options.capture)
-    # The releases of other machines' kernels are long, and the same twice.
-    columns = {kernel.name: kernel.name for kernel in kernels.KERNELS if kernel.name in images or not options.kernel}
-    print(verdicts.table(judged, columns | {name: name for name in images}))
-    for name, image in images.items():
-        if isinstance(image, Image):
-            found = [verdict for verdict in judged if verdict.kernel == name]
-            good, seconds = sum(one.result == verdicts.OK for one in found), sum(one.seconds for one in found)
-            print(
-                f"{name}: {image.release}, {image.machine.architecture}, {good} of {len(found)} ok, {seconds / 60:.1f} minutes"
-            )
+    print(verdicts.by_kernel(judged, images))
+    print(verdicts.by_scenario(judged, [*images]))
     for name, image in images.items():
         if isinstance(image, debian.Missing):
             print(f"{name} not run: {image}")
@@ -95,8 +87,8 @@ def listing() -> None:
             f"  {kernel.name:20}{when:9}{kernel.package} of {', '.join(kernel.suites)}, {kernel.machine.architecture}"
         )
     print("scenarios:")
-    for scenario in sorted(SCENARIOS.values()):
-        print(f"  {scenario.number:2} {scenario.name:22}{'quick' if scenario.quick else 'full':7}{scenario.shows}")
+    for scenario in SCENARIOS.values():
+        print(f"  {scenario.name:26}{'quick' if scenario.quick else 'full':7}{scenario.shows}")
 
 
 def asked(name: str, options: argparse.Namespace) -> list[str]:
@@ -108,7 +100,9 @@ def asked(name: str, options: argparse.Namespace) -> list[str]:
         return [*kernels.SHORT]
     if kernel and kernel.daily == kernels.FEW and not (options.full or options.kernel):
         return [*kernel.daily]
-    return [scenario.name for scenario in SCENARIOS.values() if scenario.quick or options.full]
+    # Hours, days and the sizes of memory are the same for every machine.
+    everything = options.full and (kernel is None or kernel.machine is machines.AMD64)
+    return [scenario.name for scenario in SCENARIOS.values() if scenario.quick or everything]
 
 
 def chosen_images(options: argparse.Namespace) -> dict[str, Image | debian.Missing]:

@@ -70,18 +70,37 @@ def run(
     return verdicts
 
 
-def table(verdicts: Iterable[Verdict], columns: Mapping[str, str]) -> str:
-    """Scenarios by kernels; ``columns`` has the heading of each kernel, asked for or not."""
+def by_kernel(verdicts: Sequence[Verdict], images: Mapping[str, Image | Missing]) -> str:
+    """A table of the kernels that were booted, each with what it is and how it fared."""
+    rows = [("kernel", "release", "machine", "CPUs", "scenarios", "ok", "minutes")]
+    for name, image in images.items():
+        if isinstance(image, Image):
+            found = [verdict for verdict in verdicts if verdict.kernel == name]
+            good, minutes = sum(one.result == OK for one in found), sum(one.seconds for one in found) / 60
+            machine = image.machine.architecture
+            rows.append((name, image.release, machine, str(image.cpus), str(len(found)), str(good), f"{minutes:.1f}"))
+    return _table(rows)
+
+
+def by_scenario(verdicts: Iterable[Verdict], kernels: Sequence[str]) -> str:
+    """A table of the scenarios by ``kernels``: the seconds of what is ok, and of the rest the result."""
     cells = {(verdict.scenario, verdict.kernel): verdict for verdict in verdicts}
-    width = max(map(len, columns.values())) + 2
-    lines = ["scenario".ljust(26) + "".join(heading.ljust(width) for heading in columns.values())]
-    for scenario in sorted(SCENARIOS.values()):
-        line = f"{scenario.number:2} {scenario.name}".ljust(26)
-        for kernel in columns:
-            cell = cells.get((scenario.name, kernel))
-            text = NOT_ASKED if cell is None else cell.result
-            line += f"{text} ({cell.seconds:.0f} s)".ljust(width) if cell and cell.seconds else text.ljust(width)
-        lines.append(line.rstrip())
+
+    def cell(scenario: str, kernel: str) -> str:
+        verdict = cells.get((scenario, kernel))
+        if verdict is None:
+            return NOT_ASKED
+        return f"{verdict.seconds:.0f}" if verdict.result == OK else verdict.result
+
+    rows = [(name, *(cell(name, kernel) for kernel in kernels)) for name in SCENARIOS]
+    return _table([("scenario, seconds", *kernels), *rows])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown, the columns as wide as what is in them."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
 

@@ -85,5 +85,5 @@ def test_a_guest_that_dies_is_not_ok(tmp_path: pathlib.Path) -> None:
 def test_list() -> None:
     done = lab("--list")
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("5.10", "6.1", "6.12", "newest", " 1 idle", "14 little-memory", "18 owners"):
+    for name in ("5.10", "6.1", "6.12", "newest", "idle", "little-memory", "owners"):
         assert f"\n  {name}" in done.stdout

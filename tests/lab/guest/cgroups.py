@@ -68,7 +68,7 @@ ID = "0123456789ab" + "0" * 52
 POD = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a2b3c4d_5e6f_4a1b_8c2d_0123456789ab.slice"
 
 
-@scenario(30, "by-cgroup")
+@scenario("by-cgroup")
 def by_cgroup() -> None:
     """Two containers in two network namespaces, each with its share, seen from outside both; UDP and what is left out."""
     mounted()
@@ -112,7 +112,7 @@ def by_cgroup() -> None:
         without.expect_not("by cgroup").expect_not("cgroup docker")
 
 
-@scenario(31, "closed-sockets")
+@scenario("closed-sockets")
 def closed_sockets() -> None:
     """150 sockets reset by the peer, their descriptors kept: who keeps them, as root, and a possibility for others."""
     kernel.list_sockets()
@@ -142,7 +142,7 @@ def throttled(folder: pathlib.Path) -> int | None:
     return int(found[1]) if found else None
 
 
-@scenario(32, "starved-by-cgroup", quick=False)
+@scenario("starved-by-cgroup", quick=False)
 def starved_by_cgroup() -> None:
     """A memory limit slows the sockets of a cgroup: not at it alone, only once sock_throttled rises, and not before 6.19."""
     mounted()
@@ -188,7 +188,7 @@ def starved_by_cgroup() -> None:
 EXEMPT = "sockets that net.core.bypass_prot_mem exempts"
 
 
-@scenario(33, "beyond-the-gauge", quick=False)
+@scenario("beyond-the-gauge", quick=False)
 def beyond_the_gauge() -> None:
     """Sockets that net.core.bypass_prot_mem exempts are in no gauge, and every state says so; kernels before 6.19 have none."""
     mounted()

@@ -17,7 +17,7 @@ PENDING = 1 << 20
 """Bytes that each processor may have charged or given back since it last told the machine (``SK_MEMORY_PCPU_RESERVE``)."""
 
 
-@scenario(35, "several-cpus", quick=False, ram=1024)
+@scenario("several-cpus", quick=False, ram=1024)
 def several_cpus() -> None:
     """Sockets on every processor: mem is not exact by 1 MiB for each, orphans are, and a limit is noticed late at most."""
     expect(kernel.list_sockets(), "the sockets cannot be listed")

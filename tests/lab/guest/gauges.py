@@ -13,7 +13,7 @@ from .checks import CRITICAL, OK, WARNING, expect
 from .table import scenario
 
 
-@scenario(1, "idle")
+@scenario("idle")
 def idle() -> None:
     """An idle machine: three checks OK, perfdata complete."""
     default = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
@@ -32,7 +32,7 @@ def idle() -> None:
     checks.verdict(checks.NOTHING, f"0 orphans, 0.0 % of the limit {default}", f"of the maximum {high}")
 
 
-@scenario(2, "orphans-climb")
+@scenario("orphans-climb")
 def orphans_climb() -> None:
     """Orphans climb through 25, 50 and 100 % of tcp_max_orphans: a state begins where the kernel's number is passed."""
     kernel.limit(128)
@@ -88,7 +88,7 @@ def _starve(sink: sockets.Sink) -> None:
     sink.fill()
 
 
-@scenario(6, "memory")
+@scenario("memory")
 def memory() -> None:
     """tcp_mem: WARNING under pressure, CRITICAL above the maximum with a silent log, memory hits once sockets close."""
     with _hoard() as sink:
@@ -138,7 +138,7 @@ def _recover() -> None:
     checks.memory().expect(OK)
 
 
-@scenario(7, "memory-out-of-order")
+@scenario("memory-out-of-order")
 def memory_out_of_order() -> None:
     """tcp_mem out of order: WARNING by itself, and starvation without a pressure phase."""
     low, pressure, high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
@@ -162,7 +162,7 @@ def memory_out_of_order() -> None:
         expect(not kernel.pressure(), "there was a pressure phase")
 
 
-@scenario(34, "long-of-the-kernel")
+@scenario("long-of-the-kernel")
 def long_of_the_kernel() -> None:
     """A maximum of tcp_mem of 2147483648: no limit in a long of 64 bits, and in one of 32 a negative one, which refuses all."""
     low, pressure, _high = map(int, kernel.sysctl("net/ipv4/tcp_mem").split())
@@ -183,7 +183,7 @@ def long_of_the_kernel() -> None:
     limits.expect(CRITICAL if refused else WARNING, text)
 
 
-@scenario(14, "little-memory", ram=0)
+@scenario("little-memory", ram=0)
 def little_memory() -> None:
     """As little RAM as boots, and most of that taken: all three checks within their time, while TCP is starved too."""
     kernel.limit(16)

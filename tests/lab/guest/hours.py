@@ -12,7 +12,7 @@ from .logs import STATE, pass_the_limit
 from .table import scenario
 
 
-@scenario(12, "window-clears")
+@scenario("window-clears")
 def window_clears() -> None:
     """An hour after the last hit the log check is OK again, having been WARNING at every run until then."""
     checks.log(*STATE).expect(OK)
@@ -40,7 +40,7 @@ LOOKBACK = 14 * 60
 """So short in the long scenario that the check has time to be OK between the spikes; no multiple of five minutes."""
 
 
-@scenario(13, "six-hours", quick=False, seconds=3600)
+@scenario("six-hours", quick=False, seconds=3600)
 def six_hours() -> None:
     """Six hours, a check of each kind every five minutes, spikes at random: each is reported, nothing else is."""
     dice = random.Random(13)

@@ -81,7 +81,7 @@ def _expect_untouched(said: checks.Said, levels: list[int]) -> None:
     )  # fmt: skip
 
 
-@scenario(15, "limits")
+@scenario("limits")
 def limits() -> None:
     """The limits against what this kernel has set by itself: too low, absurd, out of order, changed by a reboot."""
     options = _plant()
@@ -143,7 +143,7 @@ def _after_a_reboot(orphans: int, levels: list[int], options: tuple[str, ...]) -
 AT_BOOT = 5000
 
 
-@scenario(16, "limits-at-boot", ram=1024, words=f"sysctl.net.ipv4.tcp_max_orphans={AT_BOOT}")
+@scenario("limits-at-boot", ram=1024, words=f"sysctl.net.ipv4.tcp_max_orphans={AT_BOOT}")
 def limits_at_boot() -> None:
     """A limit on the kernel's command line, in a guest of 1 GiB: it runs, a reboot keeps it, and a file would win."""
     options = _plant()
@@ -181,14 +181,14 @@ def untouched() -> None:
     _expect_untouched(checks.limits("-v", *options), [int(word) for word in kernel.sysctl("net/ipv4/tcp_mem").split()])
 
 
-for _number, (_name, _ram, _words, _quick) in enumerate(UNTOUCHED, 20):
-    scenario(_number, f"untouched-{_name}", quick=_quick, ram=_ram, words=_words)(untouched)
+for _name, _ram, _words, _quick in UNTOUCHED:
+    scenario(f"untouched-{_name}", quick=_quick, ram=_ram, words=_words)(untouched)
 
 
 DAY = 86400
 
 
-@scenario(17, "peak-of-days", quick=False)
+@scenario("peak-of-days", quick=False)
 def peak_of_days() -> None:
     """The peak of orphans, remembered by plain runs: on two days, the limit must be four times as much for two weeks."""
     kernel.limit(600)

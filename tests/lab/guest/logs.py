@@ -49,7 +49,7 @@ def flood() -> None:
     raise TimeoutError("the ring does not wrap")
 
 
-@scenario(3, "limit-passed")
+@scenario("limit-passed")
 def limit_passed() -> None:
     """The limit is passed: orphan hits are a lower bound, the counter has the rest, all numbers the kernel's own."""
     checks.log(*STATE).expect(OK).expect_data(hits=0, aborts_on_memory=0)
@@ -85,7 +85,7 @@ def _suppressed() -> int:
     return total
 
 
-@scenario(4, "spike")
+@scenario("spike")
 def spike() -> None:
     """A spike between two runs: the gauges are back to OK, the log check is not."""
     checks.orphans().expect(OK)
@@ -103,7 +103,7 @@ def spike() -> None:
     checks.verdict(checks.SPIKE, f"{reset} resets", "0 orphans, ")
 
 
-@scenario(8, "ring-wraps")
+@scenario("ring-wraps")
 def ring_wraps() -> None:
     """A ring that wraps between two runs: with state no hit is lost or counted twice, without it the loss is said."""
     # So long after boot that the window lies in the uptime.
@@ -135,7 +135,7 @@ def _sleep_until_uptime(seconds: float) -> None:
     kernel.wait(lambda: float((kernel.PROC / "uptime").read_text().split()[0]) >= seconds, "time to pass", 2 * seconds)
 
 
-@scenario(9, "child-namespace")
+@scenario("child-namespace")
 def child_namespace() -> None:
     """A child network namespace: UNKNOWN with the reason, judged with the overrides; its aborts are in the log only."""
     limit = int(kernel.sysctl("net/ipv4/tcp_max_orphans"))
@@ -174,7 +174,7 @@ def child_namespace() -> None:
     checks.verdict(checks.SPIKE, f"cause: {lines} orphans", commands=checks.BY_MEMORY)
 
 
-@scenario(10, "restricted")
+@scenario("restricted")
 def restricted() -> None:
     """dmesg_restrict and an unprivileged user: the counter still gives the verdict, and the remedy is named."""
     kernel.set_sysctl("kernel/dmesg_restrict", 1)
@@ -214,7 +214,7 @@ def restricted() -> None:
     checks.log(*state, user=NOBODY).expect(WARNING, "too many orphans: ").expect_data(hits=kernel.lines())
 
 
-@scenario(11, "forged")
+@scenario("forged")
 def forged() -> None:
     """A line of the family written to /dev/kmsg by a program is not counted; the kernel's own are."""
     with open("/dev/kmsg", "w", encoding="ascii") as log:
@@ -232,7 +232,7 @@ def forged() -> None:
     checks.log("--no-state").expect(WARNING).expect_data(hits=kernel.lines(), memory_hits=0)
 
 
-@scenario(19, "log-proofs")
+@scenario("log-proofs")
 def log_proofs() -> None:
     """Log files with the kernel's own words in them: each of the five questions of a proof is asked."""
     pass_the_limit()

@@ -16,7 +16,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (("check_tcp_orphans", "--no-state"), ("
 NO_LIST = "not shown, owners: sock_diag: the kernel refused, No such file or directory; the kernel has no tcp_diag; load the module, modprobe tcp_diag"  # fmt: skip
 
 
-@scenario(18, "owners")
+@scenario("owners")
 def owners() -> None:
     """Orphans and memory by port, each with the right number; and one sentence from a kernel that has no tcp_diag."""
     # As on every stock system, so that only the list of sockets is missing.

@@ -26,7 +26,7 @@ WORDS = {
 }
 
 
-@scenario(5, "idle-then-closed")
+@scenario("idle-then-closed")
 def idle_then_closed() -> None:
     """Idle, then closed towards a peer that is gone: after 250 s one penalty, with an ICMP error two; after 5 s none."""
     listed = kernel.list_sockets()
@@ -49,7 +49,7 @@ def idle_then_closed() -> None:
             _judged(limit, 4 if answered else 2, killed, kernel.retransmissions)
 
 
-@scenario(20, "window-long-closed")
+@scenario("window-long-closed")
 def window_long_closed() -> None:
     """Written into a window that had been closed for 250 s: one penalty, though the peer answers; after 30 s none."""
     listed = kernel.list_sockets()
@@ -69,7 +69,7 @@ def window_long_closed() -> None:
             kernel.wait(lambda: kernel.orphans() == 0, "all orphans to be gone", 600)
 
 
-@scenario(21, "window-closes-on-data")
+@scenario("window-closes-on-data")
 def window_closes_on_data() -> None:
     """A window that closes on waiting data: never a penalty, whatever the silence; the orphan ends by time-out."""
     listed = kernel.list_sockets()
@@ -86,7 +86,7 @@ def window_closes_on_data() -> None:
     checks.orphans("--no-state").expect(OK, "0 orphans").expect_data(aborts_on_memory=0)
 
 
-@scenario(22, "raised-tcp-orphan-retries", quick=False)
+@scenario("raised-tcp-orphan-retries", quick=False)
 def raised_orphan_retries() -> None:
     """With tcp_orphan_retries at 15 a window that closes on waiting data brings the penalty, and an ICMP error at the end both."""
     kernel.set_sysctl("net/ipv4/tcp_orphan_retries", 15)

@@ -16,7 +16,7 @@ EVENT = TRACING / "events/tcp/tcp_send_reset/enable"
 REASON = "TCP_ABORT_ON_MEMORY"
 
 
-@scenario(30, "who-is-reset")
+@scenario("who-is-reset")
 def who_is_reset() -> None:
     """The tracepoint of the runbook lists each connection that is reset, from 6.12 on with the reason."""
     if not TRACING.exists():

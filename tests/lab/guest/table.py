@@ -1,4 +1,4 @@
-"""The table of scenarios: number, name, what it shows, and what it needs of the machine."""
+"""The table of scenarios: name, what it shows, and what it needs of the machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 class Scenario(NamedTuple):
     """One scenario, run in a guest booted for it alone."""
 
-    number: int
     name: str
     run: Callable[[], None]
     quick: bool
@@ -31,12 +30,12 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    number: int, name: str, quick: bool = True, ram: int = 256, seconds: int = 600, words: str = ""
+    name: str, quick: bool = True, ram: int = 256, seconds: int = 600, words: str = ""
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorator: enter a function in the table."""
 
     def enter(run: Callable[[], None]) -> Callable[[], None]:
-        SCENARIOS[name] = Scenario(number, name, run, quick, ram, seconds, words)
+        SCENARIOS[name] = Scenario(name, run, quick, ram, seconds, words)
         return run
 
     return enter

@@ -38,6 +38,13 @@ class TestVerdict:
             "suppressed=22;;;0 unclear_hits=0;;;0\n",
         )
 
+    @pytest.mark.parametrize("said, code", [([ORPHAN], 1), ([MEMORY], 2), ([], 3)])
+    def test_a_tree_that_is_missing_hides_no_alarm(self, host: Host, said: list[str], code: int) -> None:
+        host.say(*said)
+        output = host.check_ring("--procfs", "/nonexistent")
+        assert output.code == code
+        assert ("/nonexistent is not a /proc tree. Next: check --procfs" in output.text) == (code == 3)
+
     def test_memory(self, host: Host) -> None:
         host.say(ORPHAN, MEMORY, OF_OLD)
         output = host.check_ring()

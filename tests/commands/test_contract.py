@@ -83,7 +83,7 @@ def test_overrides_below_one_are_usage_errors(run: Run, option: str, bad: tuple[
         assert output.text.startswith(f"{command} UNKNOWN - argument {option}: {value}".rstrip()), value
 
 
-@GAUGES
+@EVERY
 def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) -> None:
     output = run(command, "--procfs", tmp_path / ("x" * 200 + "|"))
     assert output.code == 3

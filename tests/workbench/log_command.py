@@ -92,5 +92,5 @@ def coverage(output: Output) -> float:
 def no_counter(folder: pathlib.Path) -> pathlib.Path:
     """A /proc tree without a counter: the log alone has to show it."""
     tree = folder / "proc-without-counter"
-    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "net").mkdir(parents=True, exist_ok=True)
     return tree

@@ -39,7 +39,7 @@ class Host:
         self.file = self.state / "state.json"
         # Another host's as far as the counter goes.
         self.procfs = place / "proc"
-        self.procfs.mkdir()
+        (self.procfs / "net").mkdir(parents=True)
 
     @property
     def arguments(self) -> list[str]:

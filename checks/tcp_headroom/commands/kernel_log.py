@@ -8,7 +8,7 @@ from tcp_headroom.blind import Blind
 from tcp_headroom.commands import plugin
 from tcp_headroom.log import choice, messages, proof, views
 from tcp_headroom.memory import abort_growth, log_history, state
-from tcp_headroom.proc import clock, netstat
+from tcp_headroom.proc import clock, netstat, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ class KernelLog(plugin.Host):
             return
         if self.unreadable and not self.by_counter:
             yield plugin.blind(Blind(f"{UNREADABLE}: {self.unreadable}", remedy=self.remedy))
+        if self.root != "/proc" and not self.hits():
+            # A tree that is named is meant to be read, even if the log alone would do.
+            self.needed(lambda: reading.tree(self.root))
+            yield from self.blinds()
         if self.view:
             yield nagiosplugin.Metric("hits", self.hits(), min=0, context="hits")
             for cause, label in LABELS.items():

@@ -58,6 +58,13 @@ def read(root: str, name: str, limit: int = LIMIT) -> str:
     return b"".join(chunks).decode("utf-8", "replace")
 
 
+def tree(root: str) -> None:
+    """Raises ``Blind`` if ``root`` is no /proc tree, not even one that shows little."""
+    # Of one that shows nothing but processes there is still the reader's own.
+    if not any(os.path.lexists(os.path.join(root, entry)) for entry in ("sys", "net", "self")):
+        raise Blind(f"{wording.path(root)} is not a /proc tree")
+
+
 def integer(word: str) -> int:
     """A decimal number as the kernel prints it: ASCII digits, perhaps a minus sign.
 

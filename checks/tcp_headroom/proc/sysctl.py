@@ -45,9 +45,7 @@ def read(root: str, name: str, override: str | None) -> str:
     try:
         return reading.read(root, name)
     except reading.Missing:
-        # Of a /proc tree that shows nothing but processes there is still the reader's own.
-        if not any(os.path.lexists(os.path.join(root, entry)) for entry in ("sys", "net", "self")):
-            raise Blind(f"{wording.path(root)} is not a /proc tree") from None
+        reading.tree(root)
         tree = wording.path(os.path.join(root, "sys"))
         raise Hidden(
             f"{os.path.basename(name)} cannot be seen: {tree} is hidden or not complete, or this is a container",

@@ -210,6 +210,7 @@ def said(review: Review) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("words", [False, True], ids=["plain", "with words"])
+@pytest.mark.slow
 def test_settings(show: Callable[[Machine], None], words: bool) -> None:
     dice = random.Random(f"settings {words}")
     for number in range(SETTINGS // 8):

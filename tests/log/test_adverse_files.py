@@ -363,6 +363,7 @@ class TestOnce:
         log = place.write("messages", START, kernel(600, f"[12345.678901] {MEMORY}"), kernel(600, MEMORY))
         assert total(place.check("--file", log)) == 1
 
+    @pytest.mark.slow
     def test_two_hundred_services(self, place: Place) -> None:
         """Each has its own --log-host and the one file; each keeps its own memory."""
         hosts = [f"web{number}" for number in range(200)]

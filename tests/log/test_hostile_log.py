@@ -112,6 +112,7 @@ class TestFile:
     )
     @example(noise=[b"\0\n", b"\0" * 90 + b"\n"], count=2)
     @BRIEF
+    @pytest.mark.slow
     def test_noise_between_hits(self, tmp_path: pathlib.Path, noise: list[bytes], count: int) -> None:
         """Whole lines of noise neither hide nor make a hit, of whatever block or packing."""
         # A line that begins with a text of the family is no noise: it counts, whoever wrote it.
@@ -215,6 +216,7 @@ class TestJournal:
         )
     )
     @BRIEF
+    @pytest.mark.slow
     def test_random_lines(self, lines: list[bytes]) -> None:
         for entry in journal._wanted(b"".join(line + b"\n" for line in lines)):
             assert isinstance(entry, dict)

@@ -26,9 +26,7 @@ def arguments() -> argparse.Namespace:
         "--scenario", metavar="NAME", action="append", choices=[*SCENARIOS],
         help="a scenario of the list; may be repeated; default: those of the quick run",
     )  # fmt: skip
-    parser.add_argument(
-        "--full", action="store_true", help="all kernels and all scenarios, not only those of the quick run"
-    )
+    parser.add_argument("--full", action="store_true", help="all kernels, each with all scenarios it is asked")
     parser.add_argument(
         "--mutations", action="store_true", help="instead, show that each fault put into the package is noticed"
     )
@@ -80,12 +78,11 @@ def main() -> int:
 
 
 def listing() -> None:
-    print("kernels:")
+    print("kernels, with the number of scenarios of every day and of the full run:")
     for kernel in kernels.KERNELS:
-        when = f"{len(kernel.daily)} daily" if kernel.daily == kernels.FEW else "quick" if kernel.daily else "full"
-        print(
-            f"  {kernel.name:20}{when:9}{kernel.package} of {', '.join(kernel.suites)}, {kernel.machine.architecture}"
-        )
+        daily, full = (sum(map(asks, SCENARIOS.values())) for asks in (kernel.daily, kernel.full))
+        where = f"{kernel.package} of {', '.join(kernel.suites)}, {kernel.machine.architecture}"
+        print(f"  {kernel.name:20}{daily or '-':>3} {full:3}  {where}")
     print("scenarios:")
     for scenario in SCENARIOS.values():
         print(f"  {scenario.name:26}{'quick' if scenario.quick else 'full':7}{scenario.shows}")
@@ -96,18 +93,20 @@ def asked(name: str, options: argparse.Namespace) -> list[str]:
     if options.scenario:
         return list(options.scenario)
     kernel = next((kernel for kernel in kernels.KERNELS if kernel.name == name), None)
-    if kernel and kernel.cpus > 1:
-        return [*kernels.SHORT]
-    if kernel and kernel.daily == kernels.FEW and not (options.full or options.kernel):
-        return [*kernel.daily]
-    # Hours, days and the sizes of memory are the same for every machine.
-    everything = options.full and (kernel is None or kernel.machine is machines.AMD64)
-    return [scenario.name for scenario in SCENARIOS.values() if scenario.quick or everything]
+    if kernel and not (options.full or options.kernel):
+        asks = kernel.daily
+    else:
+        asks = kernel.full if kernel else kernels.every
+        if asks == kernels.every and not options.full:
+            asks = kernels.quick
+    return [scenario.name for scenario in SCENARIOS.values() if asks(scenario)]
 
 
 def chosen_images(options: argparse.Namespace) -> dict[str, Image | debian.Missing]:
     """The images asked for by name; a kernel that cannot be had, with the reason."""
-    names = options.kernel or [kernel.name for kernel in kernels.KERNELS if kernel.daily or options.full]
+    names = options.kernel or [
+        kernel.name for kernel in kernels.KERNELS if kernel.daily != kernels.none or options.full
+    ]
     return {os.path.basename(name): chosen(name, options.refresh) for name in names}
 
 

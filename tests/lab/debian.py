@@ -6,6 +6,7 @@ look at the mirror.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import pathlib
 import re
@@ -89,7 +90,17 @@ def _options(architecture: str, suites: Sequence[str], directory: pathlib.Path) 
 
 
 def _parts(package: str, apt: list[str], directory: pathlib.Path) -> list[str]:
-    """What holds a kernel and its modules, at the end of the chain of meta packages: one, in newer suites one of each."""
+    """What holds a kernel and its modules, at the end of the chain of meta packages: one, in newer suites one of each.
+
+    Of a pattern it is the newest match.
+    """
+    if "*" in package:
+        names = run(["apt-cache", *apt, "pkgnames", package.partition("*")[0]], directory).split()
+        # Names end in -unsigned, too.
+        matches = fnmatch.filter(names, package)
+        if not matches:
+            raise Missing(f"no suite has a package {package}")
+        package = max(matches, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
     while package.startswith("linux-image-"):
         fields = run(["apt-cache", *apt, "show", "--no-all-versions", package], directory)
         depends = "".join(re.findall(r"^Depends:(.*)", fields, re.MULTILINE))

@@ -10,10 +10,12 @@ import lzma
 import os
 import pathlib
 import tempfile
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lab import built, debian, machines
 from lab.debian import Missing
+from lab.guest.table import Scenario
 from lab.machines import Machine
 
 MODULES = ("net/ipv4/inet_diag", "net/ipv4/tcp_diag", "drivers/block/brd")
@@ -22,22 +24,40 @@ MODULES = ("net/ipv4/inet_diag", "net/ipv4/tcp_diag", "drivers/block/brd")
 The first two list sockets; the last makes a disk of memory, whose pages a cgroup can be made to fight for.
 """
 
-EVERY = ("every quick scenario",)
 FEW = ("idle", "orphans-climb", "memory", "owners")
 """What an architecture is asked every day: the gauges, the unit of mem, and the lists of sockets."""
 
-
 SHORT = (
-    "idle",
-    "orphans-climb",
-    "limit-passed",
-    "memory",
-    "memory-out-of-order",
-    "limits",
-    "closed-sockets",
-    "several-cpus",
-)
-"""What takes no hours of the guest's time, not even minutes."""
+    "idle", "orphans-climb", "limit-passed", "memory", "memory-out-of-order", "limits", "closed-sockets", "several-cpus",
+)  # fmt: skip
+"""What takes no hours of the guest's time, not even minutes: all that is asked where the clock is real."""
+
+CHANGED = (*FEW, "limit-passed", "limits", "by-cgroup", "starved-by-cgroup", "beyond-the-gauge", "who-is-reset")
+"""What kernels have done differently since 6.12."""
+
+
+def every(_scenario: Scenario) -> bool:
+    return True
+
+
+def quick(scenario: Scenario) -> bool:
+    return scenario.quick
+
+
+def few(scenario: Scenario) -> bool:
+    return scenario.name in FEW
+
+
+def short(scenario: Scenario) -> bool:
+    return scenario.name in SHORT
+
+
+def changed(scenario: Scenario) -> bool:
+    return scenario.name in CHANGED
+
+
+def none(_scenario: Scenario) -> bool:
+    return False
 
 
 class Kernel(NamedTuple):
@@ -46,16 +66,18 @@ class Kernel(NamedTuple):
     name: str
     """Short name for tables and options."""
     package: str
-    """The meta package whose dependency is the image, or that of the source."""
+    """The meta package whose dependency is the image, a pattern whose newest match is, or that of the source."""
     suites: tuple[str, ...]
     """Where to look, ``-security`` ones on the mirror of that name."""
-    daily: tuple[str, ...] = ()
-    """The scenarios of the run of every day: none, ``FEW`` or ``EVERY``."""
+    full: Callable[[Scenario], bool] = quick
+    """Which scenarios the full run asks: hours, days and the sizes of memory are the same for every machine."""
+    daily: Callable[[Scenario], bool] = none
+    """Which the run of every day does."""
     machine: Machine = machines.AMD64
     ram: int = 0
     """The least memory of its guests, in MiB."""
     cpus: int = 1
-    """Of more than one the clock is real, so only ``SHORT`` is asked."""
+    """Of more than one the clock is real."""
     configuration: str = ""
     """The file of this folder by which it is built."""
 
@@ -74,20 +96,26 @@ class Image(NamedTuple):
         return self.path.name.partition("-")[2] or self.path.name
 
 
+CLOUD = "linux-image-cloud-amd64"
 _BOOKWORM = ("bookworm", "bookworm-security")
 
 KERNELS = (
-    Kernel("5.10", "linux-image-cloud-amd64", ("bullseye",)),
-    Kernel("6.1", "linux-image-cloud-amd64", _BOOKWORM, EVERY),
-    Kernel("6.12", "linux-image-6.12-cloud-amd64", _BOOKWORM, EVERY),
-    Kernel("newest", "linux-image-cloud-amd64", ("sid",)),
-    Kernel("6.1-2cpu", "linux-image-cloud-amd64", _BOOKWORM, cpus=2),
-    Kernel("6.1-4cpu", "linux-image-cloud-amd64", _BOOKWORM, cpus=4),
+    Kernel("5.10", CLOUD, ("bullseye", "bullseye-security"), every),
+    Kernel("6.1", CLOUD, _BOOKWORM, every, quick),
+    Kernel("6.12", "linux-image-6.12-cloud-amd64", _BOOKWORM, every, quick),
+    # Of 6.19 to 7.1 the index has the images, but not their modules.
+    *(
+        Kernel(version, f"linux-image-{version}.*-cloud-amd64", ("trixie-backports",), changed)
+        for version in ("6.16", "6.17", "6.18")
+    ),
+    Kernel("newest", CLOUD, ("sid",), every),
+    Kernel("6.1-2cpu", CLOUD, _BOOKWORM, short, cpus=2),
+    Kernel("6.1-4cpu", CLOUD, _BOOKWORM, short, cpus=4),
     # The indices of bookworm-security are not complete for all of these.
-    Kernel("6.1-ppc64el", "linux-image-powerpc64le", ("bookworm",), FEW, machines.PPC64EL),
+    Kernel("6.1-ppc64el", "linux-image-powerpc64le", ("bookworm",), daily=few, machine=machines.PPC64EL),
     Kernel("newest-ppc64el-64k", "linux-image-powerpc64le-64k", ("sid",), machine=machines.PPC64EL),
-    Kernel("6.1-s390x", "linux-image-s390x", ("bookworm",), FEW, machines.S390X),
-    Kernel("6.1-s390x-4cpu", "linux-image-s390x", ("bookworm",), machine=machines.S390X, cpus=4),
+    Kernel("6.1-s390x", "linux-image-s390x", ("bookworm",), daily=few, machine=machines.S390X),
+    Kernel("6.1-s390x-4cpu", "linux-image-s390x", ("bookworm",), short, machine=machines.S390X, cpus=4),
     Kernel("5.10-arm64", "linux-image-cloud-arm64", ("bullseye",), machine=machines.ARM64),
     Kernel("6.1-arm64", "linux-image-cloud-arm64", ("bookworm",), machine=machines.ARM64),
     Kernel("6.12-arm64-16k", "linux-image-arm64-16k", ("trixie",), machine=machines.ARM64_16K),

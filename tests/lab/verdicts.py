@@ -92,7 +92,8 @@ def by_scenario(verdicts: Iterable[Verdict], kernels: Sequence[str]) -> str:
             return NOT_ASKED
         return f"{verdict.seconds:.0f}" if verdict.result == OK else verdict.result
 
-    rows = [(name, *(cell(name, kernel) for kernel in kernels)) for name in SCENARIOS]
+    asked = {scenario for scenario, _kernel in cells}
+    rows = [(name, *(cell(name, kernel) for kernel in kernels)) for name in SCENARIOS if name in asked]
     return _table([("scenario, seconds", *kernels), *rows])
 
 

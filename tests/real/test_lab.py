@@ -14,8 +14,8 @@ from lab.__main__ import SCENARIOS
 from workbench.command import ROOT
 
 TESTS = ROOT / "tests"
-QUICK = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.EVERY]
-OTHERS = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.FEW]
+QUICK = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.quick]
+OTHERS = [kernel for kernel in kernels.KERNELS if kernel.daily == kernels.few]
 EVERY_DAY = [name for name, scenario in SCENARIOS.items() if scenario.quick]
 
 

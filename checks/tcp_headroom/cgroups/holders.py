@@ -29,7 +29,7 @@ from tcp_headroom.proc import reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tcp_headroom.cgroups.tree import Tree
 
@@ -48,10 +48,10 @@ WHOLE = ", with those below it"
 SCOPE = "UDP included, tasks of the root cgroup not; all network namespaces"
 
 
-def lines(directory: str, patience: float, part_of_page: float = 1) -> Iterator[str]:
+def lines(directory: str, patience: float, page: int = 1, units: Sequence[int] = (1,)) -> Iterator[str]:
     """Lines that say which cgroups hold socket memory, within ``patience`` seconds; raises nothing of its own.
 
-    ``part_of_page``: what the kernel calls a page here, as a share of one.
+    ``units``: the bytes that the kernel may count as a ``page`` of so many, the likeliest first.
     """
     try:
         place = tree.find(directory)
@@ -65,15 +65,19 @@ def lines(directory: str, patience: float, part_of_page: float = 1) -> Iterator[
             yield f"not shown, cgroups: cgroup v1 counts socket memory only where {tree.V1_LIMIT} is set"
         return
     scope = SCOPE if place.unified else f"{SCOPE}; cgroup v1: only where {tree.V1_LIMIT} is set"
-    whole = int(ranking.total * part_of_page)
-    yield f"Socket memory by cgroup, {wording.size(whole)} in all ({scope}):"
+
+    def held(told: int, unit: int = units[0]) -> str:
+        return wording.size(told * unit // page)
+
+    yield f"Socket memory by cgroup, {held(ranking.total)} in all ({scope}):"
     left = ranking.total
     for size, path, part in largest:
         left -= size
-        held = wording.size(int(size * part_of_page))
-        yield f"{_label(place, path, part)}: {held}, {wording.percent(100 * size / ranking.total)}"
+        yield f"{_label(place, path, part)}: {held(size)}, {wording.percent(100 * size / ranking.total)}"
     if left > 0:
-        yield f"further cgroups: {wording.size(int(left * part_of_page))}, {wording.percent(100 * left / ranking.total)}"
+        yield f"further cgroups: {held(left)}, {wording.percent(100 * left / ranking.total)}"
+    for unit in units[1:]:
+        yield f"if mem is in units of {unit} bytes: {held(ranking.total, unit)} in all"
     if ranking.trouble:
         yield f"not shown, further cgroups: {ranking.trouble}"
 

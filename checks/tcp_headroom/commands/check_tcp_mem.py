@@ -354,7 +354,7 @@ def explanation(seen: Memory) -> Iterator[str]:
     for label, value in seen.counters.items():
         yield f"{label} is {value}: {COUNTERS[label][1]}, in this network namespace since it began"
     total = None if seen.ambiguous else seen.bytes
-    yield from holders.lines(seen.arguments, total, inexact, seen.unit.size / seen.page)
+    yield from holders.lines(seen.arguments, total, inexact, seen.page, [unit.size for unit in seen.units])
     yield from seen.gaps()
 
 

@@ -17,13 +17,13 @@ from tcp_headroom.verdict import conclusion, starvation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
-def lines(arguments: argparse.Namespace, held: int | None, kept: int, part_of_page: float = 1) -> Iterator[str]:
+def lines(arguments: argparse.Namespace, held: int | None, kept: int, page: int, units: Sequence[int]) -> Iterator[str]:
     """The lines for ``held`` bytes of the machine, which may be off by ``kept`` for each CPU, by the command's options.
 
-    ``part_of_page``: the unit of mem, as a share of a page.
+    ``units``: the bytes that the kernel may count as a ``page`` of so many, the likeliest first.
     """
     root: str = arguments.procfs
     patience = arguments.timeout / 4
@@ -32,7 +32,7 @@ def lines(arguments: argparse.Namespace, held: int | None, kept: int, part_of_pa
     here = root == "/proc"
     place = arguments.cgroupfs or (tree.DEFAULT if here else None)
     if place and not arguments.no_owners:
-        yield from by_cgroup.lines(place, patience / 4, part_of_page)
+        yield from by_cgroup.lines(place, patience / 4, page, units)
     slowed = starvation.sentence(starvation.read(place, conclusion.memory(arguments), clock.read(root)))
     if slowed:
         yield slowed

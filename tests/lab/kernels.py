@@ -44,6 +44,16 @@ def quick(scenario: Scenario) -> bool:
     return scenario.quick
 
 
+def roomy(scenario: Scenario) -> bool:
+    """Of a machine whose kernel needs so much memory, or is given so much, that it never has little."""
+    return scenario.quick and scenario.name != "little-memory"
+
+
+def untraced(scenario: Scenario) -> bool:
+    """The kernel that is built has no tracepoints."""
+    return scenario.quick and scenario.name != "who-is-reset"
+
+
 def few(scenario: Scenario) -> bool:
     return scenario.name in FEW
 
@@ -116,15 +126,20 @@ KERNELS = (
     Kernel("newest-ppc64el-64k", "linux-image-powerpc64le-64k", ("sid",), machine=machines.PPC64EL),
     Kernel("6.1-s390x", "linux-image-s390x", ("bookworm",), daily=few, machine=machines.S390X),
     Kernel("6.1-s390x-4cpu", "linux-image-s390x", ("bookworm",), short, machine=machines.S390X, cpus=4),
-    Kernel("5.10-arm64", "linux-image-cloud-arm64", ("bullseye",), machine=machines.ARM64),
-    Kernel("6.1-arm64", "linux-image-cloud-arm64", ("bookworm",), machine=machines.ARM64),
+    Kernel("5.10-arm64", "linux-image-cloud-arm64", ("bullseye",), roomy, machine=machines.ARM64),
+    Kernel("6.1-arm64", "linux-image-cloud-arm64", ("bookworm",), roomy, machine=machines.ARM64),
     Kernel("6.12-arm64-16k", "linux-image-arm64-16k", ("trixie",), machine=machines.ARM64_16K),
     Kernel(
-        "5.10-arm64-64k", "linux-source-5.10", ("bullseye",), machine=machines.ARM64, configuration="arm64-64k.config"
+        "5.10-arm64-64k",
+        "linux-source-5.10",
+        ("bullseye",),
+        untraced,
+        machine=machines.ARM64,
+        configuration="arm64-64k.config",
     ),
     Kernel("5.10-i386", "linux-image-686-pae", ("bullseye",), machine=machines.I386),
     Kernel("6.1-i386", "linux-image-686-pae", ("bookworm",), machine=machines.I386),
-    Kernel("6.1-i386-4g", "linux-image-686-pae", ("bookworm",), machine=machines.I386, ram=4096),
+    Kernel("6.1-i386-4g", "linux-image-686-pae", ("bookworm",), roomy, machine=machines.I386, ram=4096),
 )
 
 

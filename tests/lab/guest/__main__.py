@@ -11,12 +11,18 @@ from . import cgroups, cpus, gauges, hours, kernel, limits, logs, owners, penalt
 from .checks import Untrue, report
 from .table import SCENARIOS
 
+NOW = 1767268800
+"""2026-01-01 12:00, with which every guest begins."""
+
 
 def main() -> None:
     with open("/lab/command.json", encoding="ascii") as file:
         command = json.load(file)
     report(release=os.uname().release, booted=round(time.monotonic(), 3))
     try:
+        if time.time() < NOW:
+            # The kernel that is built has no driver for a clock, and hours before 1970 are no times.
+            time.clock_settime(time.CLOCK_REALTIME, NOW)
         unit.measure()
         report(page=kernel.PAGE, unit=kernel.unit, cpus=os.cpu_count())
         SCENARIOS[command["scenario"]].run()

@@ -91,6 +91,15 @@ def test_tree_that_is_missing(run: Run, command: str, tmp_path: pathlib.Path) ->
     assert_line(output)
 
 
+def test_tree_that_is_missing_and_the_log_as_well(run: Run, tmp_path: pathlib.Path) -> None:
+    """The tree is named first: the log may be unreadable for the same reason."""
+    output = run("check_tcp_kernel_log", "--procfs", tmp_path / "host", "--kmsg", tmp_path / "host/kmsg")
+    assert output.code == 3
+    assert "/host is not a /proc tree" in output.text
+    assert "Next: check --procfs, and the rights of this user" in output.text
+    assert_line(output)
+
+
 @GAUGES
 @pytest.mark.parametrize("spoilt", ["net/sockstat", "net/netstat", "net/protocols", "meminfo", "sys/net/ipv4/tcp_max_orphans", "sys/net/ipv4/tcp_mem"])  # fmt: skip
 @pytest.mark.parametrize("how", ["missing", "empty", "directory", "fifo", "garbage", "long"])

@@ -146,6 +146,8 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         shm = "/dev/shm"
         self.place = pathlib.Path(tempfile.mkdtemp(dir=shm if os.access(shm, os.W_OK) else None))
+        self.proc = self.place / "proc"
+        (self.proc / "sys").mkdir(parents=True)
         World.during = None
         self.number = 0
         self.seen: dict[str, set[Hit]] = {name: set() for name in WINDOWS}
@@ -162,7 +164,7 @@ class Model(RuleBasedStateMachine):
         type(self).checks += 1
         return command(
             *(*source, "--lookback", window, "--min-coverage", "0"),
-            *("--procfs", str(self.place), "--state-dir", str(self.place / "state")),
+            *("--procfs", str(self.proc), "--state-dir", str(self.place / "state")),
         )
 
 

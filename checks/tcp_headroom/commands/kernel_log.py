@@ -154,12 +154,12 @@ class KernelLog(plugin.Host):
             remedy = "allow more time with -t, or shorten --lookback"
             yield plugin.blind(Blind(f"gave up after {limit} while reading the kernel log", remedy=remedy))
             return
-        if self.unreadable and not self.by_counter:
-            yield plugin.blind(Blind(f"{UNREADABLE}: {self.unreadable}", remedy=self.remedy))
         if self.root != "/proc" and not self.hits():
             # A tree that is named is meant to be read, even if the log alone would do.
             self.needed(lambda: reading.tree(self.root))
             yield from self.blinds()
+        if self.unreadable and not self.by_counter:
+            yield plugin.blind(Blind(f"{UNREADABLE}: {self.unreadable}", remedy=self.remedy))
         if self.view:
             yield nagiosplugin.Metric("hits", self.hits(), min=0, context="hits")
             for cause, label in LABELS.items():

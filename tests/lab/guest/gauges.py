@@ -53,7 +53,7 @@ def orphans_climb() -> None:
             checks.verdict(case, f"{number} orphans, ", commands=checks.BY_ALL if number == 65 else checks.BY_ORPHANS)
         # As many as the limit are tolerated, at every timer of every one of them.
         probes = kernel.counter("TCPWinProbe")
-        kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 3 * 128, "three probes of each orphan", 120)
+        kernel.wait(lambda: kernel.counter("TCPWinProbe") >= probes + 3 * 128, "three probes of each orphan", 600)
         expect((kernel.orphans(), kernel.aborts(), kernel.lines()) == (128, 0, 0), "the kernel acted at the limit")
         checks.orphans().expect(CRITICAL, "; 0 below 100 %")
         checks.log("--no-state").expect(OK).expect_data(hits=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import random
+import re
 
 import pytest
 
@@ -161,7 +162,10 @@ def test_a_user_without_rights(run: Run, tmp_path: pathlib.Path, powerless: None
     (tmp_path / "user_beancounters").chmod(0)
     output = run("check_tcp_orphans", "--procfs", tmp_path, "-v")
     assert output.code == OK
-    assert output.lines[0].endswith("The limit numtcpsock is not seen: only root can read user_beancounters")
+    assert "The limit numtcpsock is not seen: cannot open /" in output.lines[0]
+    assert output.lines[0].endswith("/user_beancounters: Permission denied")
+    seen = run("check_tcp_mem", "--procfs", tmp_path).lines[0]
+    assert "The limits of tcpsndbuf and tcprcvbuf are not seen: cannot open /" in seen
     assert any(line.startswith("not shown, limits of the container: cannot open ") for line in output.lines)
 
 
@@ -182,6 +186,21 @@ def test_what_is_refused_is_an_alarm(run: Run, tmp_path: pathlib.Path, resource:
     )
     assert check(run, container, root, other, "--state-dir", state).code == OK
     assert check(run, container, root, command, "--no-state").code == OK
+
+
+def test_a_node_of_many_containers(run: Run, tmp_path: pathlib.Path) -> None:
+    """A refusal in any one of them is seen, though the state has many to remember."""
+    root, state = tmp_path / "proc", str(tmp_path / "state")
+    container = openvz.quiet()
+    container.write(root)
+    header, line, rows = container.user_beancounters().partition("failcnt\n")
+    for refused, expected in ((0, OK), (3, WARNING), (3, WARNING)):
+        texts = [rows.replace(f"{container.uid}:", f"{uid}:") for uid in range(1000, 1700)]
+        texts[400] = re.sub(r"(tcpsndbuf(?: +[0-9]+){4} +)[0-9]+", rf"\g<1>{refused}", texts[400])
+        (root / "user_beancounters").write_text(header + line + "".join(texts))
+        output = run("check_tcp_mem", "--procfs", root, "--state-dir", state)
+        assert output.code == expected, output.text
+    assert "send buffers refused 3 times within 1 min: container 1400 holds " in output.lines[0]
 
 
 def test_a_node_names_the_container_that_is_refused_most(run: Run, tmp_path: pathlib.Path) -> None:

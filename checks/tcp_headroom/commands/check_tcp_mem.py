@@ -306,6 +306,8 @@ def rest(seen: Memory) -> Iterator[str]:
     """The margins to the two levels that matter."""
     if sysctl.bypasses(seen.root):
         yield f"not counted: sockets that {sysctl.BYPASS} exempts"
+    if seen.ungranted:
+        yield f"the limits of tcpsndbuf and tcprcvbuf are not seen: {seen.ungranted}"
     if seen.levels is None or seen.pages is None or seen.usage is None or seen.ambiguous:
         return
     places = (("the pressure level", seen.levels.pressure), ("the maximum", seen.levels.max))

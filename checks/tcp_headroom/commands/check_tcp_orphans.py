@@ -280,8 +280,8 @@ def rest(seen: Orphans) -> Iterator[str]:
     yield "; ".join(filter(None, [*over, ", ".join(below)]))
     if passed and seen.counters.get("aborts_on_memory") == 0:
         yield "none reset so far in this network namespace"
-    if seen.own and not seen.grants:
-        yield "the limit numtcpsock is not seen: only root can read user_beancounters"
+    if seen.ungranted:
+        yield f"the limit numtcpsock is not seen: {seen.ungranted}"
 
 
 def line(factor: int) -> str:

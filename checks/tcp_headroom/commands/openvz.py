@@ -27,7 +27,7 @@ NEXT_STEPS = {
 
 
 def read(host: Host) -> list[Grant]:
-    """What is granted, and was refused lately; nothing, with a gap of ``host``, where that cannot be read."""
+    """What is granted, and was refused lately; nothing, with the reason in ``host``, where that cannot be read."""
     try:
         path = state.chosen(host.arguments)
     except Blind:
@@ -35,6 +35,7 @@ def read(host: Host) -> list[Grant]:
     try:
         return grants.read(host.root, path, clock.read(host.root)) or []
     except Blind as reason:
+        host.ungranted = str(reason)
         host.left_out.append(f"limits of the container: {reason}")
         return []
 

@@ -52,6 +52,8 @@ class Host(nagiosplugin.Resource):
         """Why something that the verdict needs could not be read."""
         self.left_out: list[str] = []
         """Perfdata or lines that could not be read, and why."""
+        self.ungranted = ""
+        """Why it cannot be seen what OpenVZ grants and refuses; empty elsewhere."""
         self.counters: dict[str, int] = {}
         """TcpExt counters by perfdata label."""
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tcp_headroom.memory.abort_growth import Watch
     from tcp_headroom.proc.clock import Clock
 
-KEPT = 90
-"""Counters remembered in a section, those that changed last."""
+GONE = 90
+"""Counters remembered in a section beside as many as there are: of containers that ended, and of other trees."""
 
 
 def watched(
@@ -48,7 +48,7 @@ def watched(
             watch = found[name] = abort_growth.watch(known.get(sample.namespace), sample)
             if not _same(known.get(sample.namespace), watch):
                 known[sample.namespace] = abort_growth.Watch(watch.since, watch.last, abort_growth.within(watch, start))
-        newest = sorted(known.items(), key=lambda entry: entry[1].last.time)[-KEPT:]
+        newest = sorted(known.items(), key=lambda entry: entry[1].last.time)[-len(values) - GONE :]
         held.values[section] = {name: abort_growth.pack(watch) for name, watch in newest}
         held.save(durable=False)
     return found

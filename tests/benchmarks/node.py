@@ -80,7 +80,7 @@ def main(runs: int) -> None:
         argv += ["--no-state", "--cgroupfs", str(folder / "cgroup")]
         commands = [
             Command("check -v --no-owners", [*argv, "--no-owners"], "in no list here"),
-            Command("check -v", argv, f"keeps {CLOSED} closed sockets"),
+            Command("check -v", argv, f"keeps {CLOSED} TCP sockets in no list"),
         ]
         title = f"check_tcp_mem on a node of {CGROUPS} cgroups and {PROCESSES} processes"
         costs = measure.table(title, commands, runs, "check -v --no-owners")

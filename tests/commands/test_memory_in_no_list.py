@@ -102,8 +102,8 @@ def test_a_leak_of_closed_sockets(host: Host, inuse: int, alloc: int, mem: int, 
     assert (
         output.lines.count(
             f"{missing} of the {alloc} TCP sockets of this machine are in no list here: they are in other network namespaces "
-            "(containers), or closed: reset, timed out or ended, while their program keeps the descriptor. They keep their "
-            "memory; ss does not show them, lsof does (protocol: TCP)"
+            "(containers), closed (reset, timed out or ended) and kept by their program, or never connected. ss does not show "
+            "them, lsof does (protocol: TCP); closed ones keep their memory"
         )
         == 1
     )

@@ -37,7 +37,7 @@ def parse(text: str) -> int:
 
 
 class Unlisted(namedtuple("Unlisted", "least most alloc", defaults=[0, 0, 0])):
-    """TCP sockets of the machine that are in no list of this network namespace: of others, or closed and kept."""
+    """TCP sockets of the machine that are in no list of this network namespace: of others, closed and kept, never connected."""
 
     __slots__ = ()
     least: int

@@ -1,4 +1,4 @@
-"""Sockets that are closed, and not let go: who keeps the descriptors of them; for ``-v`` only.
+"""Sockets that no list of the kernel shows: which processes keep the descriptors of them; for ``-v`` only.
 
 A socket that its peer has reset, or that has timed out, is in state CLOSE and in no
 table of the kernel, so neither ``ss`` nor ``/proc/net/tcp`` shows it. As long as its
@@ -7,9 +7,14 @@ counted in ``alloc`` of sockstat. Its descriptor tells what it is: ``sockfs`` an
 ``system.sockprotoname`` (``sockfs_xattr_get``, net/socket.c) with the name of the protocol,
 ``TCP`` or ``TCPv6``, as ``lsof`` prints it.
 
-A descriptor of such a protocol in a process of this network namespace is proof if it
-was there before sock_diag listed the sockets, is not in that list, and is still there
-after it. A socket that was never connected is in the same state, so a few prove nothing.
+A descriptor of such a protocol in a process of this network namespace is proof of a socket
+in no list if it was there before sock_diag listed the sockets, is not in that list, and is
+still there after it. It is no proof of why. A socket that was never connected, bound or not,
+is in the same state; one that was made in another network namespace, as HAProxy does for
+``bind ... namespace``, is in a list there, whatever its state. Nothing in ``/proc`` tells
+these from each other (``sock_show_fdinfo`` has nothing for TCP), and to ask the socket takes a
+second descriptor of it (``pidfd_getfd``), which would put off the FIN of a program that closes
+meanwhile. So all three are said, and that it is not known which.
 """
 
 from __future__ import annotations
@@ -51,10 +56,7 @@ FIRST_PID_NAMESPACE = 4026531836
 
 PROTOCOLS = (b"TCP", b"TCPv6")
 
-EXPLANATION = (
-    "reset, timed out or ended, while their program keeps the descriptor. They keep their memory; ss does not show them, "
-    "lsof does (protocol: TCP)"
-)
+EXPLANATION = "ss does not show them, lsof does (protocol: TCP); closed ones keep their memory"
 
 
 def lines(host: Unlisted, patience: float | None) -> Iterator[str]:
@@ -68,24 +70,30 @@ def lines(host: Unlisted, patience: float | None) -> Iterator[str]:
     found: dict[int, Place] = {}
     if patience is not None:
         try:
-            found = search.closed()
+            found = search.unlisted()
         except Blind as reason:
             search.trouble = str(reason)
     if len(found) >= FEW:
         yield _kept(found)
     if host.least - len(found) >= FEW:
         if search.trouble:
-            yield f"not shown, {'further ' if found else ''}closed sockets: {search.trouble}"
+            yield f"not shown, {'further ' if found else ''}processes with sockets in no list: {search.trouble}"
         yield possibility(host.least - len(found), host.alloc, here=not search.complete)
 
 
 def possibility(number: int, alloc: int, here: bool = True) -> str:
-    """The sentence for sockets that are in no list; ``here``: whether closed ones of this namespace may be among them."""
-    closed = f", or closed: {EXPLANATION}" if here else ""
-    return (
-        f"{number} of the {alloc} TCP sockets of this machine are in no list here: they are in other network namespaces "
-        f"(containers){closed}"
+    """The sentence for sockets in no list whose process was not found; ``here``: whether one of this namespace may have them.
+
+    Otherwise only what no descriptor shows may be of this namespace: what waits to be passed on (``SCM_RIGHTS``), and
+    the descriptors of a thread that has a table of its own.
+    """
+    cause = (
+        "they are in other network namespaces (containers), closed (reset, timed out or ended) and kept by their program, "
+        f"or never connected. {EXPLANATION}"
+        if here
+        else "most likely they are in other network namespaces (containers), as no process of this one has them"
     )
+    return f"{number} of the {alloc} TCP sockets of this machine are in no list here: {cause}"
 
 
 def _kept(found: dict[int, Place]) -> str:
@@ -93,11 +101,15 @@ def _kept(found: dict[int, Place]) -> str:
     for pid, _descriptor in found.values():
         counts[pid] = counts.get(pid, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], int(item[0])))
-    named = ", ".join(f"{_name(pid)} keeps {wording.count(number, 'closed socket')}" for pid, number in ranked[:NAMES])
+    (first, most), *further = ranked[:NAMES]
+    named = [f"{_name(first)} keeps {wording.count(most, 'TCP socket')} in no list here"]
+    named += [f"{_name(pid)} {number}" for pid, number in further]
     if ranked[NAMES:]:
-        rest = sum(number for _pid, number in ranked[NAMES:])
-        named += f", others {rest}"
-    return f"{named}: {EXPLANATION}"
+        named.append(f"others {sum(number for _pid, number in ranked[NAMES:])}")
+    return (
+        f"{', '.join(named)}: closed (reset, timed out or ended), never connected, or of another network namespace; not known "
+        f"which. {EXPLANATION}"
+    )
 
 
 class _Search:
@@ -112,8 +124,8 @@ class _Search:
         self.complete = False
         """Whether all processes of this network namespace were looked into, also those that another PID namespace hides."""
 
-    def closed(self) -> dict[int, Place]:
-        """One descriptor of each closed socket, by inode. Raises ``Blind`` if nothing can be proven."""
+    def unlisted(self) -> dict[int, Place]:
+        """One descriptor of each socket in no list, by inode. Raises ``Blind`` if nothing can be proven."""
         found = self._descriptors()
         if len(found) < FEW:
             self.complete = not self.trouble and _sees_all()

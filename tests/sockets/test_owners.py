@@ -178,7 +178,7 @@ HELD_LINES = [
 ]
 MORE_MEMORY = (
     "454.5 KiB more, 28.4 %: in the kernel's reserve, up to 1.0 MiB for each CPU, in other network namespaces "
-    "(containers), in MPTCP (ss -M), or short-lived"
+    "(containers), in closed sockets, in MPTCP (ss -M), or short-lived"
 )
 
 
@@ -366,10 +366,22 @@ def test_a_sample_is_never_more_than_all(monkeypatch: pytest.MonkeyPatch, proc: 
 @pytest.mark.parametrize(
     "rest, reserve, places",
     [
-        (1 << 20, 1 << 20, ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "MPTCP (ss -M)"]),
-        (4 << 20, 1 << 20, ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "MPTCP (ss -M)"]),
-        ((4 << 20) + 1, 1 << 20, [OTHERS, "MPTCP (ss -M)", "the kernel's reserve, up to 1.0 MiB for each CPU"]),
-        (1 << 20, 0, [OTHERS, "MPTCP (ss -M)"]),
+        (
+            1 << 20,
+            1 << 20,
+            ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "closed sockets", "MPTCP (ss -M)"],
+        ),
+        (
+            4 << 20,
+            1 << 20,
+            ["the kernel's reserve, up to 1.0 MiB for each CPU", OTHERS, "closed sockets", "MPTCP (ss -M)"],
+        ),
+        (
+            (4 << 20) + 1,
+            1 << 20,
+            [OTHERS, "closed sockets", "MPTCP (ss -M)", "the kernel's reserve, up to 1.0 MiB for each CPU"],
+        ),
+        (1 << 20, 0, [OTHERS, "closed sockets", "MPTCP (ss -M)"]),
     ],
 )
 def test_where_memory_may_be_that_nobody_is_seen_to_hold(

@@ -275,7 +275,7 @@ def of_memory(total: int | None, kept: int, patience: float, elsewhere: bool = T
 
 def _rest(held: int, kept: int, elsewhere: bool) -> str:
     """Where memory may be that no socket in the list holds, the likeliest place first."""
-    places = [*([f"in {ELSEWHERE}"] if elsewhere else []), "in MPTCP (ss -M)"]
+    places = [*([f"in {ELSEWHERE}", "in closed sockets"] if elsewhere else []), "in MPTCP (ss -M)"]
     if kept:
         reserve = f"in the kernel's reserve, up to {wording.size(kept)} for each CPU"
         places.insert(0 if held <= kept * (os.cpu_count() or 1) else len(places), reserve)

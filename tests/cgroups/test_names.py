@@ -22,7 +22,7 @@ NAMES = [
     (f"system.slice/docker-{CONTAINER}.scope", f"docker {SHORT}"),
     (f"docker/{CONTAINER}", f"docker {SHORT}"),
     (f"user.slice/user-1000.slice/user@1000.service/user.slice/docker-{CONTAINER}.scope", f"docker {SHORT}"),
-    (f"system.slice/docker-{CONTAINER}.scope/init.scope", "init.scope"),
+    (f"system.slice/docker-{CONTAINER}.scope/init.scope", f"docker {SHORT}: init.scope"),
     (f"system.slice/docker-{CONTAINER}.scope/workers/7", f"docker {SHORT}/workers/7"),
     # kubelet: systemd and cgroupfs; containerd, CRI-O, Docker
     (
@@ -54,8 +54,31 @@ NAMES = [
     (f"default/{CONTAINER}", f"container {SHORT}"),
     (f"system.slice/nerdctl-{CONTAINER}.scope", f"containerd {SHORT}"),
     ("lxc.payload.web1", "LXC web1"),
-    ("lxc/web1/system.slice/nginx.service", "nginx.service"),
-    ("machine.slice/systemd-nspawn@web1.service/payload", "systemd-nspawn@web1.service/payload"),
+    ("lxc.payload/web1", "LXC web1"),
+    ("machine.slice/machine-web1.scope", "machine web1"),
+    (r"machine.slice/machine-qemu\x2d1\x2dweb1.scope/libvirt/emulator", "machine qemu-1-web1/libvirt/emulator"),
+    ("machine.slice/systemd-nspawn@web1.service/payload", "machine web1/payload"),
+    ("machine.slice/systemd-nspawn@web1.service/supervisor", "machine web1/supervisor"),
+    # containers that run systemd: the same unit in each
+    ("lxc.payload.web1/system.slice/nginx.service", "LXC web1: nginx.service"),
+    ("lxc.payload.web1/system.slice", "LXC web1: system.slice"),
+    ("lxc.payload.web1/init.scope", "LXC web1: init.scope"),
+    ("lxc/web1/system.slice/nginx.service", "LXC web1: nginx.service"),
+    ("lxc/101/ns/system.slice/nginx.service/workers", "LXC 101: nginx.service/workers"),
+    ("machine.slice/machine-web1.scope/payload/system.slice/nginx.service", "machine web1: nginx.service"),
+    ("machine.slice/systemd-nspawn@web1.service/payload/system.slice/nginx.service", "machine web1: nginx.service"),
+    (f"machine.slice/libpod-{CONTAINER}.scope/container/system.slice/nginx.service", f"podman {SHORT}: nginx.service"),
+    (f"kubepods/pod{UID}/{CONTAINER}/system.slice/nginx.service", f"pod 1a2b3c4d: container {SHORT}: nginx.service"),
+    # containers in containers, those of kind among them
+    (f"lxc.payload.web1/system.slice/docker-{CONTAINER}.scope", f"LXC web1: docker {SHORT}"),
+    (f"lxc.payload.web1/system.slice/docker-{CONTAINER}.scope/init.scope", f"LXC web1: docker {SHORT}: init.scope"),
+    (
+        f"docker/{CONTAINER}/kubelet.slice/kubelet-kubepods-pod{SCOPE_UID}.slice/cri-containerd-{CONTAINER}.scope",
+        f"docker {SHORT}: pod 1a2b3c4d: containerd {SHORT}",
+    ),
+    # long ones keep the container, and the end
+    (f"lxc.payload.web1/system.slice/{'a' * 100}.service", "LXC web1: ..." + "a" * 69 + ".service"),
+    (f"lxc.payload.{'b' * 100}/init.scope", f"LXC {'b' * 53}...: init.scope"),
     # a session, and what no manager made
     ("user.slice/user-0.slice/session-3.scope", "session-3.scope"),
     ("batch/job 12", "batch/job 12"),

@@ -123,6 +123,30 @@ def test_a_level_that_is_negative_in_a_narrow_long(
     assert (said.case == judgement.CONFIGURATION) == (code == 2), said.text
 
 
+VALUES = "set tcp_mem as check_tcp_limits -v says"
+
+
+@pytest.mark.parametrize(
+    "levels, text, step",
+    [
+        ("0 0 0", "CRITICAL - all TCP memory is refused: the maximum of tcp_mem is 0.", VALUES),
+        ("-5 -4 -1", "CRITICAL - all TCP memory is refused: the maximum of tcp_mem is -1.", VALUES),
+        ("9 8 0", "CRITICAL - all TCP memory is refused: the maximum of tcp_mem is 0.", VALUES),
+        ("900 800 850", "WARNING - tcp_mem not in rising order: 900 800 850.", "set tcp_mem in rising order"),
+    ],
+)
+def test_levels_that_no_machine_should_have(
+    run: Run, tmp_path: pathlib.Path, levels: str, text: str, step: str
+) -> None:
+    """The step fits what is wrong with them, and nobody is sent to look for who holds what is refused."""
+    tree = host(tmp_path, levels, memory(GIB))
+    said = run("check_tcp_mem", "--procfs", tree).status
+    assert said.startswith(f"TCP MEM {text} Next: {step}. ")
+    (tmp_path / "meminfo").unlink()
+    said = run("check_tcp_limits", "--procfs", tree, "--no-state", "--no-drift").status
+    assert f"{text} Next: set net.ipv4.tcp_mem to three page counts above 0, smallest first" in said
+
+
 @pytest.mark.parametrize(
     "text, bits, taken",
     [

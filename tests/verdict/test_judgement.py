@@ -224,17 +224,17 @@ def test_steps_are_those_for_what_is_missing() -> None:
         # What is short comes first, unless the setting itself makes it so.
         (
             {"levels": TcpMem(100, 500, 400), "orphans": 101},
-            "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem to three page counts, smallest first; check",
+            "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem to three page counts above 0, smallest first; check",
         ),
         ({"levels": TcpMem(100, 500, 400), "orphans": 51}, "first raise net.ipv4.tcp_max_orphans; then set net.ipv4.tcp_mem"),
-        ({"levels": TcpMem(100, 500, 400), "orphans": 50}, "set net.ipv4.tcp_mem to three page counts, smallest first; check"),
+        ({"levels": TcpMem(100, 500, 400), "orphans": 50}, "set net.ipv4.tcp_mem to three page counts above 0, smallest first; check"),
         (
             {"levels": TcpMem(100, 500, 400), "pages": 401},
-            "set net.ipv4.tcp_mem to three page counts, smallest first, the last well above the 401 in use; check_tcp_limits -v",
+            "set net.ipv4.tcp_mem to three page counts above 0, smallest first, the last well above the 401 in use; check_tcp_limits -v",
         ),
         ({"limit": 0, "pages": 401}, "first set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144; then find the sockets"),
         ({"limit": 0, "levels": AWAY, "under_pressure": True}, "first set net.ipv4.tcp_max_orphans to 4096"),
-        ({"levels": TcpMem(0, 0, 0), "orphans": 101}, "first set net.ipv4.tcp_mem to three page counts, smallest first; then raise"),
+        ({"levels": TcpMem(0, 0, 0), "orphans": 101}, "first set net.ipv4.tcp_mem to three page counts above 0, smallest first; then raise"),
         ({"grants": [grant(held=400)]}, "find who holds the sockets (ss -tanp) and the buffers (ss -tm); do not change tcp_max_orphans or tcp_mem, they do not"),
         ({"starved": Starved(9, 9, 1, True)}, "do not change tcp_mem, it does not help here; raise memory.max or memory.high"),
         ({"pages": 401, "unlisted": Unlisted(51, 51, 100)}, "find what ss does not show: containers (check_tcp_mem -v), closed sockets"),

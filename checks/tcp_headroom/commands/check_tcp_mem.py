@@ -35,6 +35,7 @@ NEXT_STEPS = {
     "under_pressure": _HOLDERS,
     "memory_usage": "find who holds it (ss -tm); then lower net.ipv4.tcp_mem (see -v)",
     "levels": "set tcp_mem in rising order",
+    "maximum": "set tcp_mem as check_tcp_limits -v says",
 }
 
 COUNTERS = {
@@ -157,7 +158,7 @@ class Memory(plugin.Host):
             # Perfdata go on, but nothing is judged by a number that may be another.
             yield metric._replace(context="gauge") if self.ambiguous else metric
         if self.levels is not None:
-            yield from plugin.fault("levels", tcp_mem.fault(self.levels))
+            yield from plugin.fault("levels" if self.levels.max > 0 else "maximum", tcp_mem.fault(self.levels))
 
     def gauges(self) -> Iterator[nagiosplugin.Metric]:
         """What depends on the unit of mem."""
@@ -232,8 +233,8 @@ class Pages(Held):
         assert isinstance(resource, Memory)
         if self.limits[0] is not None or not resource.levels or metric.value <= resource.levels.pressure:
             return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
-        # Not said beside what is graver.
-        graver = resource.pressure or (resource.usage or 0) > tcp_mem.NEAR_PERCENT
+        # Not said beside what is graver: usage has no share of a maximum that refuses all.
+        graver = resource.pressure or resource.usage is None or resource.usage > tcp_mem.NEAR_PERCENT
         text = None if graver else f"above the pressure level: {figure(resource)}"
         return nagiosplugin.Result(nagiosplugin.Warn, text, metric)
 

@@ -38,7 +38,7 @@ def next_steps(review: Review) -> dict[str, str]:
     for setting in [one.setting for one in idle(review)][:1]:
         name = setting.name.rpartition(".")[2]
         steps["refused"] = f"write digits only: {name} = {listed(meant(review, setting.name))} (see -v)"
-    steps.setdefault("levels", "set net.ipv4.tcp_mem to three page counts, smallest first")
+    steps.setdefault("levels", "set net.ipv4.tcp_mem to three page counts above 0, smallest first")
     steps.setdefault("high", "set net.ipv4.tcp_mem to three page counts, the last at most a quarter of the memory")
     steps.setdefault("limit", "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144")
     steps.setdefault("peak", "find the service that makes them: check_tcp_orphans -v")

@@ -82,7 +82,7 @@ def _configuration(found: Evidence) -> Verdict | None:
     if not limit and not levels:
         return None
     factor, starved = _passed(found), _starved(found)
-    set_mem = "set net.ipv4.tcp_mem to three page counts, smallest first"
+    set_mem = "set net.ipv4.tcp_mem to three page counts above 0, smallest first"
     if starved and not isinstance(found.pages, Blind):
         set_mem += f", the last well above the {math.ceil(found.pages)} in use"
     acute, steps = [], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import random
 import re
+import shutil
 
 import pytest
 
@@ -15,6 +16,8 @@ from workbench.command import FIXTURES, Output, Run
 from workbench.openvz import STAB028, STAB042, UNLIMITED, Container
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
+
+BY_DESIGN = ", by design in a container of OpenVZ 2.6.18."
 
 
 @pytest.mark.parametrize("tree", openvz.TREES)
@@ -224,6 +227,32 @@ def test_2_6_18_is_silent_by_design(run: Run, command: str) -> None:
     output = run(command, "--procfs", "openvz/container-2.6.18")
     assert output.code == UNKNOWN
     assert "net/sockstat is empty, by design in a container of OpenVZ 2.6.18. Next: " in output.lines[0]
+
+
+@pytest.mark.parametrize(
+    "release, there, said",
+    [
+        ("6.1.0-56-amd64", False, "."),
+        ("2.6.32-042stab113.5", True, "."),
+        ("2.6.18-028stab056", False, BY_DESIGN),
+        ("3.10.0-028stab056", True, BY_DESIGN),
+        (None, True, BY_DESIGN),
+        (None, False, "."),
+    ],
+)
+@pytest.mark.parametrize("command", ["check_tcp_orphans", "check_tcp_mem"])
+def test_an_empty_sockstat(
+    run: Run, tmp_path: pathlib.Path, command: str, release: str | None, there: bool, said: str
+) -> None:
+    """By design where that kernel is proved, or nothing is known of it but that it is OpenVZ; elsewhere it is just empty."""
+    shutil.copytree(FIXTURES / "openvz/container-2.6.18", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "sys/kernel/osrelease").unlink()
+    if release:
+        (tmp_path / "sys/kernel/osrelease").write_text(f"{release}\n")
+    if not there:
+        (tmp_path / "user_beancounters").unlink()
+    output = run(command, "--procfs", tmp_path)
+    assert output.code == UNKNOWN and f"UNKNOWN - net/sockstat is empty{said} Next: " in output.status
 
 
 def test_2_6_18_at_its_barrier(run: Run) -> None:

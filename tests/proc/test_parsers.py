@@ -83,7 +83,7 @@ def test_bypass_prot_mem(tmp_path: pathlib.Path, value: str | None, exempt: bool
 @pytest.mark.parametrize(
     "content, reason",
     [
-        ("", "net/sockstat is empty, by design in a container of OpenVZ 2.6.18; run the check on the node"),
+        ("", "net/sockstat is empty"),
         ("UDP: inuse 1 mem 2\n", "net/sockstat has no TCP line"),
         ("TCP: inuse 1 orphan 2\n", "the TCP line of net/sockstat has no readable orphan and mem"),
         ("TCP: orphan x mem 2\n", "the TCP line of net/sockstat has no readable orphan and mem"),

@@ -169,6 +169,21 @@ def test_no_flag_no_contradiction(check) -> None:  # type: ignore[no-untyped-def
     assert check(host, USUAL, 7000, None).code == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    "unit, held, pressure, state",
+    [
+        # Healthy, by levels that somebody has made low long ago: of 4096-byte units there are more than of pages in any level.
+        (4096, 1000, False, OK),
+        (65536, 13000, True, CRITICAL),
+        # Lowered a moment ago, and nothing charged since: the numbers are those of a healthy host with the other unit.
+        (65536, 16000, False, OK),
+    ],
+)
+def test_the_flag_of_other_levels(check, unit: int, held: int, pressure: bool, state: int) -> None:  # type: ignore[no-untyped-def]
+    """It is right from the next charge on; until then the state may be too good, which is documented, and not UNKNOWN."""
+    assert check(Host(64, "5.14.0-503.el9.aarch64+64k", unit), USUAL, held, pressure).code == state
+
+
 def test_levels_out_of_order_tell_nothing(check) -> None:  # type: ignore[no-untyped-def]
     """With pressure above max the flag stays down whatever is held."""
     host = Host(64, "5.14.0-503.el9.aarch64+64k", 65536)

@@ -65,6 +65,11 @@ def believable(units: list[Unit], mem: int, page: int, levels: TcpMem | None, pr
 
     With the levels in order it is under pressure from the moment it counts more than the second, until it
     counts less than the first. ``levels`` and ``pressure`` are None where they are not known.
+
+    It compares when it counts, not when a level is set. So a flag may be that of other levels where ``tcp_mem`` was changed
+    and no memory was charged or freed since: until the next segment with data, of the connection that asks for the result
+    at the latest, unless that asks without TCP. That is not made UNKNOWN, as it cannot be told from a host whose levels
+    have been low for long, with the other unit, and all is well there.
     """
     if len(units) == 1 or levels is None or not levels.in_order or pressure is None:
         return units

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import random
+import re
 import time
 
 import pytest
@@ -103,6 +104,29 @@ def test_v1_without_a_limit(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_v1_where_each_counts_for_itself(tmp_path: pathlib.Path) -> None:
+    """Without use_hierarchy nothing of a child is in a number above; with it below, as usual."""
+    usage = {
+        "": 0,
+        "lxc": 0,
+        "lxc/web": 5 * MIB,
+        "lxc/web/shop": 4 * MIB,
+        "docker": 3 * MIB,
+        f"docker/{CONTAINER}": 2 * MIB,
+    }
+    v1(tmp_path, usage)
+    for path in usage:
+        (tmp_path / "memory" / path / "memory.use_hierarchy").write_text(f"{int('docker' in path)}\n")
+    head, *named = lines(tmp_path)
+    assert head.startswith("Socket memory by cgroup, 12.0 MiB in all (")
+    assert named == [
+        "cgroup LXC web: 5.0 MiB, 41.7 %",
+        "cgroup LXC web/shop: 4.0 MiB, 33.3 %",
+        "cgroup docker 0123456789ab: 2.0 MiB, 16.7 %",
+        "cgroup docker, without those below it: 1.0 MiB, 8.3 %",
+    ]
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_no_tree(tmp_path: pathlib.Path, there: bool) -> None:
     root = tmp_path if there else tmp_path / "no"
@@ -152,11 +176,45 @@ def test_too_many(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(10):
         host.add(f"many/{number}", MIB)
     host.add("few/a", 5 * MIB).add("few/b", 4 * MIB)
-    assert lines(tmp_path) == [
+    assert [re.sub("many/.", "many/#", line) for line in lines(tmp_path)] == [
         HEAD.format("19.0 MiB"),
-        "cgroup many, with those below it: 10.0 MiB, 52.6 %",
         "cgroup few, with those below it: 9.0 MiB, 47.4 %",
+        "cgroup many/#, with those below it: 1.0 MiB, 5.3 %",
+        "cgroup many/#, with those below it: 1.0 MiB, 5.3 %",
+        "cgroup many/#, with those below it: 1.0 MiB, 5.3 %",
+        "cgroup many/#, with those below it: 1.0 MiB, 5.3 %",
+        "further cgroups: 6.0 MiB, 31.6 %",
         "not shown, further cgroups: there are more than 11",
+    ]
+
+
+def test_too_many_siblings(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest of those that were read are named, and that there are more."""
+    monkeypatch.setattr(holders, "MOST", 7)
+    host = Tree(tmp_path)
+    for number in range(10):
+        host.add(f"job{number}", MIB)
+    head, *named, rest, more = lines(tmp_path)
+    assert head == HEAD.format("10.0 MiB") and len(named) == holders.TOP
+    assert all(re.fullmatch("cgroup job., with those below it: 1.0 MiB, 10.0 %", line) for line in named)
+    assert (rest, more) == ("further cgroups: 5.0 MiB, 50.0 %", "not shown, further cgroups: there are more than 7")
+
+
+def test_what_may_not_be_read(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> None:
+    """It is in the number of the cgroup above, and was not removed."""
+    host = Tree(tmp_path).add("", MIB).add("secret", 4 * MIB).add("open/secret", 3 * MIB).add("open/shop", 2 * MIB)
+    closed = [host.root / "secret", host.root / "open/secret"]
+    for folder in closed:
+        folder.chmod(0)
+    request.getfixturevalue("powerless")
+    said = lines(tmp_path)
+    for folder in closed:
+        folder.chmod(0o755)
+    assert said == [
+        HEAD.format("10.0 MiB"),
+        "cgroups that cannot be read, or were removed: 5.0 MiB, 50.0 %",
+        "cgroup open, with those below it that cannot be read: 3.0 MiB, 30.0 %",
+        "cgroup open/shop: 2.0 MiB, 20.0 %",
     ]
 
 

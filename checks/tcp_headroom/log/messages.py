@@ -20,7 +20,7 @@ from tcp_headroom import wording
 ORPHANS = "orphans"
 """More orphans than tcp_max_orphans, by the penalty of the socket."""
 MEMORY = "memory"
-"""More pages than tcp_mem[2], and an orphan with unsent data."""
+"""More pages than tcp_mem[2], and an orphan that holds data, unsent or not acknowledged."""
 UNCLEAR = "unclear"
 """Either of the two: the text does not say."""
 CAUSES = (ORPHANS, MEMORY, UNCLEAR)

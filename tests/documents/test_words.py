@@ -56,8 +56,14 @@ def test_help(command: str) -> None:
     assert len(examples) == 2 and all(line.startswith(f"  {command} -") for line in examples)
 
 
-NOTES = [*CONTRIB.glob("icinga2/*.conf"), *CONTRIB.glob("icinga2/*.json"), *CONTRIB.glob("nagios/*.cfg")]
-READ = [path for path in DOCUMENTS if path.name != "CONTRIBUTING.md"]
+NOTES = [
+    path
+    for pattern in ("icinga2/*.conf", "icinga2/*.json", "*/*.cfg", "*/*.ini", "grafana/*.json", "cron/*")
+    for path in CONTRIB.glob(pattern)
+]
+"""With what they show: the titles of graphs and dashboards."""
+
+READ = [path for path in (*DOCUMENTS, ROOT / "CHANGELOG.md") if path.name != "CONTRIBUTING.md"]
 TEXTS = [*READ, *TRANSCRIPTS.glob("*.txt"), *NOTES, *CONTRIB.glob("man/*.1")]
 
 

@@ -219,6 +219,15 @@ class TestPeak:
             host.peak(orphans)
             assert host.check().perfdata["orphans_recommended"] == f"{recommended};;;0"
 
+    @pytest.mark.parametrize("gib, code", [(4, 1), (2, 2)])
+    def test_beside_what_is_graver(self, host: Host, gib: int, code: int) -> None:
+        """The line may have no room for it; then it is in -v, and in the state: the dashboard goes by that."""
+        host.levels(*levels(gib * GIB))
+        host.peak(70000)
+        output = host.check("-v")
+        assert output.code == code and "times the peak" not in output.lines[0]
+        assert "Also: tcp_max_orphans below 4 times the peak: 131072, peak 70000" in output.lines
+
     def test_old_peaks_do_not_count(self, host: Host) -> None:
         host.peak(100000, NOON - 14 * 86400)
         assert host.check().code == 0

@@ -295,13 +295,13 @@ PAGES = {
 
 
 def test_dashboard(stack: Stack) -> None:
-    """The fleet: the worst state first, then the hosts whose limit is too low, and their orphans."""
+    """The fleet: the worst state first, then the hosts whose limits are to be changed, and the orphans of all."""
     icinga_web.open(stack.web, stack.browser, "dashboard?pane=TCP headroom")
     parts = "return [...document.querySelectorAll('.dashboard > .container')].map(part => part.textContent)"
-    least, low, _graphs = (" ".join(part.split()) for part in stack.browser.run(parts))
+    least, wrong, _graphs = (" ".join(part.split()) for part in stack.browser.run(parts))
     ranks = {host: number for number, host in enumerate(re.findall(r"tcp_orphans on (\S+) is", least))}
     assert max(ranks["web-3"], ranks["web-4"]) < ranks[CONTAINER] < ranks["web-2"] < min(ranks[HOST], ranks["web-5"])
-    assert re.findall(r"tcp_limits on (\S+) is", low) == [HOST]
+    assert re.findall(r"tcp_limits on (\S+) is", wrong) == [HOST]
 
 
 def test_pictures(stack: Stack, tmp_path: pathlib.Path) -> None:

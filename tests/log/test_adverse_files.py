@@ -308,6 +308,42 @@ class TestDamage:
         output = place.check("--file", place.write("kern.log", START, torn, kernel(600, MEMORY), END))
         assert (output.code, total(output)) == (CRITICAL, 1), output.text
 
+    @pytest.mark.parametrize("torn", ["web1 CRON[3]: (root) CM", "web1 CRON[3]: (ro", "web1 kernel: usb 1-1: ne", "web1 kernel: TCP: out of"])
+    @pytest.mark.parametrize("stamp", [bsd, iso])
+    def test_glued_to_a_torn_line(self, place: Place, torn: str, stamp: Callable[[float], str]) -> None:
+        """As after a full disk: nobody can tell it from a forged one, so it is no hit, and no OK."""
+        line = f"{stamp(700)} {torn}{stamp(600)} web1 kernel: {MEMORY}"
+        output = place.check("--file", place.write("all.log", START, line, END))
+        assert output.code == UNKNOWN, output.text
+        assert "a text about socket memory stands there in a form that is not known" in output.text
+        assert "Next: look at that line in the log" in output.text
+
+    def test_quoted(self, place: Place) -> None:
+        """A program that quotes a line of the kernel, of this log or of another, says nothing of its own."""
+        hit = kernel(600, MEMORY)
+        quotes = [f'web1 sudo: COMMAND=/bin/grep "{hit}"', f"web1 watch[3]: {hit}", f"web1 watch[3]: [{hit}]", f"web1 x: line={hit}"]
+        output = place.check("--file", place.write("all.log", START, *(f"{bsd(500)} {quote}" for quote in quotes), END))
+        assert (output.code, total(output)) == (OK, 0), output.text
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            f"{bsd(500)} web1 kernel: message repeated 3 times: [{' ' * 3900}]TCP: out of mem",
+            f"{bsd(500)} web1 last message repeated 3 times",
+            f"{bsd(500)} <foo> {MEMORY}",
+            f"kernel: {MEMORY}",
+            f"foo {MEMORY}",
+            f"{bsd(-2 * 86400)} web1 kernel: {MEMORY}",
+            f"{bsd(200 * 86400)} web1 kernel: {MEMORY}",
+            f"{bsd(500)} web1 CRON[3]: (ro{bsd(500)} web1 kernel: {MEMORY}",
+            f"MESSAGE={MEMORY}",
+        ],
+    )
+    def test_many_lines_hide_no_hit(self, place: Place, line: str) -> None:
+        """However much work a line makes, a thousand of them do not use up the time of a check."""
+        output = place.check("--file", place.write("all.log", START, kernel(600, MEMORY), *[line] * 1000, END))
+        assert output.code == CRITICAL, output.text
+
     def test_read_error(self, place: Place) -> None:
         """A file whose read fails, as on NFS, costs no other file."""
         bad = "/sys/class/net/lo/speed"

@@ -174,10 +174,15 @@ class Writer:
             line.hit.kept = False
 
     def _tear(self) -> None:
-        """Power is lost in a line that says nothing; what comes next stands behind zeroes on the same line."""
+        """Power is lost, or the disk is full, in a line that says nothing; what comes next stands on the same line."""
         for _line in range(self.random.randrange(1, 3)):
-            line = self.random.choice(self.lines[1:] or self.lines)
-            if not line.hit:
+            place = self._place() % len(self.lines)
+            line, following = self.lines[place], (self.lines[place + 1 :] or [None])[0]
+            if not line.hit and following and following.hit and self.random.random() < 0.5:
+                # A cut at a gap looks as if a program quoted the line.
+                line.data = line.data[: self.random.randrange(3, 45)].rstrip()
+                following.hit.kept = False
+            elif not line.hit:
                 line.data = line.data[: self.random.randrange(3, 25)] + bytes(self.random.choice([0, 0, 1, 700, 4096]))
                 if not line.data.endswith(b"\0"):
                     line.data += b"\n"

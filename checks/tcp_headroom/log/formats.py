@@ -68,7 +68,7 @@ FORMS = (
     Form((UPTIME,), rb" " + _HOST + rb" kernel: " + _PRINTK, "journalctl -o short-monotonic, -o short-delta"),
     Form((UPTIME,), rb"(?! [^\s\[\]:]+ [^\s\[\]:]+\[[0-9]+\]:)" + _PLAIN, "dmesg, dmesg -d, a serial console"),
     Form((BRACKET,), rb"(?! \[" + _LEVEL + rb"\] )" + _PLAIN, "dmesg -T; not the error log of Apache 2.2"),
-    Form((COMMA,), _PLAIN, "dmesg --time-format=iso"),
+    Form((COMMA,), rb"(?! [^\s:]+ kernel: )" + _PLAIN, "dmesg --time-format=iso; not a log daemon's line"),
 )  # fmt: skip
 
 OTHERS = (
@@ -84,7 +84,7 @@ OTHERS = (
 _LEAD = rb"[\0 ]*(?:<(?P<pri>[0-9]{1,3})>)?(?:(?P<version>1) )?(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?"
 _UNSTAMPED = rb"[\0 ]*kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>" + _LEVEL + rb"):? ?)?" + _PRINTK
 
-_REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\] ?)?(.*?)\]?\s*\Z"
+_REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\] ?)?(.*)"
 _LAST_REPEATED = rb"last message repeated ([0-9]{1,9}) times?\b"
 
 
@@ -125,6 +125,8 @@ NOTHING = Line(None, None, None, None, 1, 0, None, False, "", "", True)
 """A line that says nothing of use."""
 
 
+# A line is looked at again as the neighbour of every message near it.
+@functools.lru_cache(maxsize=512)
 def parse(line: bytes, now: float, uptime_zero: float) -> Line:
     """Read one line, of which only the first 4096 bytes matter.
 
@@ -179,7 +181,8 @@ def _said(line: Line, speaker: re.Match[bytes]) -> Line:
         last = _compiled(_LAST_REPEATED).match(message)
         if repeated:
             line = line._replace(count=int(repeated[1]))
-            message = repeated[2]
+            message = repeated[2].rstrip()
+            message = message[:-1] if message.endswith(b"]") else message
         elif last:
             line = line._replace(repeats=int(last[1]))
     return line._replace(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from tcp_headroom import namedtuple, wording
-from tcp_headroom.log import formats, messages
+from tcp_headroom.log import formats, messages, stamps
 from tcp_headroom.log.block_reader import LONGEST
 from tcp_headroom.log.samples import DISORDER, SAMPLES, Wanted, end_of, lines, named, samples, trusted
 from tcp_headroom.log.views import classify
@@ -126,6 +126,7 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
     """The messages of the family, and the rate limiter's, within the window."""
     data = block.data
     made = []
+    before = -1, formats.NOTHING
     for start, end in _wanted(block):
         zero = next((zero for place, zero in zeros if place <= start), zeros[-1][1])
         raw = data[start : min(end, start + LONGEST)]
@@ -134,11 +135,13 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
         if line.repeats:
             # A daemon says so again while the message goes on.
             earlier = (wanted.parse(text, zero) for text in lines(data, start, -1))
-            said = next((before for before in earlier if not before.repeats), formats.NOTHING)
-            if said.host != line.host:
-                continue
+            said = before[1] if before[0] == start else next((one for one in earlier if not one.repeats), formats.NOTHING)
+        # Of a long row of repetitions none is looked up anew.
+        before = end + 1, said
+        if line.repeats and said.host != line.host:
+            continue
         known = None if said.message is None else classify(said.message)
-        if (said.message is None and not said.other) or _behind_a_prefix(said):
+        if (said.message is None and not said.other) or _behind_a_prefix(said) or (not known and _torn(raw, wanted, zero)):
             _doubt(raw, line, block, end, written, zero, wanted, scan)
         if not known:
             continue
@@ -169,6 +172,16 @@ def _behind_a_prefix(line: Line) -> bool:
     """Whether the kernel's line has something in brackets before a text of the family, which no known kernel writes."""
     prefix = re.match(r"(?:[\[(<][^\])>]{0,60}[\])>]:? *)+", line.message or "")
     return bool(prefix) and classify((line.message or "")[prefix.end() if prefix else 0 :]) is not None
+
+
+def _torn(raw: bytes, wanted: Wanted, zero: float) -> bool:
+    """Whether the kernel's text stands behind what is left of a line that was torn, with no end of line between.
+
+    Forged it would look the same, so it is a doubt and no hit; what quotes a log line puts a gap or a mark before it.
+    """
+    place = stamps.inside(raw)
+    message = wanted.parse(raw[place:], zero).message if place else None
+    return message is not None and classify(message) is not None
 
 
 def _dated(
@@ -240,9 +253,10 @@ def _add(scan: Scan, doubt: str) -> None:
 
 def _exported(data: bytes, start: int) -> Line:
     """The entry of journalctl -o export around a MESSAGE= line."""
-    begin = data.rfind(b"\n\n", 0, start) + 2 if b"\n\n" in data[:start] else 0
-    end = data.find(b"\n\n", start)
-    entry = data[max(begin, start - LONGEST) : end if end >= 0 else start + LONGEST].decode("utf-8", "replace")
+    begin = max(0, start - LONGEST)
+    gap = data.rfind(b"\n\n", begin, start)
+    end = data.find(b"\n\n", start, start + LONGEST)
+    entry = data[gap + 2 if gap >= 0 else begin : end if end >= 0 else start + LONGEST].decode("utf-8", "replace")
     pairs = (text.partition("=") for text in entry.splitlines())
     return formats.fields({name: value for name, equals, value in pairs if equals})
 

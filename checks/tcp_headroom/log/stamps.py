@@ -73,6 +73,16 @@ def _compiled() -> re.Pattern[bytes]:
     return re.compile(b"|".join(b"(?P<" + kind.encode() + b">" + text + b")" for kind, text in PATTERNS.items()))
 
 
+@functools.lru_cache(maxsize=None)
+def _glued() -> re.Pattern[bytes]:
+    return re.compile(rb"[^\s\"'(\[<{=|>](?=(?:" + _MONTH + rb") [ 0-9][0-9] " + _CLOCK + rb"|20[0-9]{2}-[01][0-9]-[0-3][0-9][T ]" + _CLOCK + rb")")
+
+
+def inside(line: bytes) -> int:
+    """Where the last stamp of a log daemon begins that follows a text with no gap; 0 for none."""
+    return max((found.end() for found in _glued().finditer(line)), default=0)
+
+
 def parse(line: bytes, place: int, now: float, uptime_zero: float) -> Stamp | None:
     """The stamp that begins at ``place``; None if there is none."""
     found = _compiled().match(line, place)

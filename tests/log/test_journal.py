@@ -5,8 +5,10 @@ from __future__ import annotations
 import calendar
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -142,6 +144,39 @@ class TestCoverage:
         assert hits(view) == 2
         assert view.proof.since == NOW - 1200
         assert view.notes == ["journald says: Missed 12 kernel messages"]
+
+
+class TestEnd:
+    """Until when this host's own journal shows all: as long as journald is seen to live."""
+
+    def test_journald_is_dead(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journal, "DAEMON", "none of that name")
+        proof = look(tmp_path, OLD, at(2000, "usb 1-1: x"), at(1500, "usb 1-1: y")).proof
+        assert proof.spans == [(NOW - 3600, NOW - 1500)]
+        assert [(lack.reason, lack.remedy) for lack in proof.lacks] == [
+            (
+                f"the last entry of the journal is from {time.strftime('%Y-%m-%d %H:%M', time.localtime(NOW - 1500))}, "
+                "and journald is not seen to run",
+                "check systemd-journald",
+            )
+        ]
+
+    def test_the_newest_entry_is_anybodys(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journal, "DAEMON", "none of that name")
+        other = entry(NOW - 200, UPTIME - 200, BOOT, _TRANSPORT="syslog", _UID="1000", MESSAGE="x", PRIORITY="6")
+        proof = look(tmp_path, OLD, at(1500, "usb 1-1: y"), other).proof
+        assert (proof.spans, proof.lacks) == ([(NOW - 3600, NOW)], ())
+
+    def test_journald_lives_on_a_quiet_host(self, tmp_path: pathlib.Path) -> None:
+        """A process of that name, as this kernel shows it."""
+        name = tmp_path / "systemd-journald"
+        shutil.copy(shutil.which("sleep") or "", name)
+        with subprocess.Popen([name, "60"]) as process:
+            try:
+                proof = look(tmp_path, OLD, at(1500, "usb 1-1: y")).proof
+            finally:
+                process.kill()
+        assert (proof.spans, proof.lacks) == ([(NOW - 3600, NOW)], ())
 
 
 class TestRefusals:

@@ -16,8 +16,8 @@ import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import journalctl, messages
-from tcp_headroom.log.proof import Proof, joined
+from tcp_headroom.log import journalctl, messages, writer
+from tcp_headroom.log.proof import FRESH, Proof, joined
 from tcp_headroom.log.views import KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
@@ -33,6 +33,8 @@ PROGRAMS = ("/usr/bin/journalctl", "/bin/journalctl")
 FIELDS = "MESSAGE,MESSAGE_ID,PRIORITY,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,_BOOT_ID,_SOURCE_MONOTONIC_TIMESTAMP"
 MISSED = "e9bf28e6e834481bb6f48f548ad13606"
 """MESSAGE_ID of journald's own line "Missed N kernel messages"."""
+DAEMON = "systemd-journal"
+"""What the kernel calls journald: the first 15 characters of its name (``TASK_COMM_LEN``)."""
 DISORDER = 3600.0
 """How far, in seconds, receptions may run backwards without a record being lost."""
 SPOKEN = 300
@@ -102,22 +104,10 @@ def view(
     if not reading.reached:
         since, boot = _begins(place, clock, local, reading, deadline)
     since = max(since, reading.missed or since, broken or since)
-    until = clock.now
-    lacks: list[Blind] = []
-    if not local:
-        newest = max(_newest(place, deadline), since)
-        until = clock.now if clock.now - newest <= silence else newest
-        if until < clock.now - DISORDER:
-            last = time.strftime("%Y-%m-%d %H:%M", time.localtime(newest))
-            lacks.append(
-                Blind(
-                    f"the last entry of the journal is from {last}",
-                    remedy="say with --silence how long it may be quiet",
-                )
-            )
     evidence = [
         "kernel messages of level info are stored" if reading.sight else "an earlier run saw that they are stored"
     ]
+    until, lacks = _ends(place, clock, local, silence, reading, since, deadline)
     if reading.talkers:
         reading.notes.append("the same rate limit was used by: " + ", ".join(sorted(reading.talkers)))
     spans = joined([(since, until)])
@@ -200,6 +190,23 @@ def _begins(
         # The ring of this boot from its beginning on, and no record of another boot before it.
         return clock.booted, clock.booted
     return min(_oldest(place, deadline), when), None
+
+
+def _ends(
+    place: Sequence[str], clock: Clock, local: bool, silence: float, reading: Reading, since: float, deadline: float
+) -> tuple[float, list[Blind]]:
+    """Until when the journal shows all, by the life of journald or by the newest entry, and what is to be said of it."""
+    if local and (clock.now - (reading.newest or 0) <= FRESH or writer.runs(DAEMON)):
+        return clock.now, []
+    newest = max(_newest(place, deadline), since)
+    if clock.now - newest <= max(silence, FRESH if local else 0):
+        return clock.now, []
+    if newest >= clock.now - (FRESH if local else DISORDER):
+        return newest, []
+    last = f"the last entry of the journal is from {time.strftime('%Y-%m-%d %H:%M', time.localtime(newest))}"
+    if local:
+        return newest, [Blind(f"{last}, and journald is not seen to run", remedy="check systemd-journald")]
+    return newest, [Blind(last, remedy="say with --silence how long it may be quiet")]
 
 
 def _event(entry: dict[str, Any], clock: Clock) -> Event | None:

@@ -14,6 +14,8 @@ from tcp_headroom.log import block_reader, samples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tcp_headroom.log.samples import Wanted
 
 BESIDE = (
@@ -75,17 +77,31 @@ def beside(path: str, wanted: Wanted, kernel: float | None) -> tuple[float, str]
     return best
 
 
-def holds_open(status: os.stat_result) -> bool:
-    """Whether a log daemon has the file open, as far as this user can see."""
+def runs(daemon: str) -> bool:
+    """Whether a process of that name runs, as far as this user can see."""
+    return any(name == daemon for _process, name in _processes())
+
+
+def _processes() -> Iterator[tuple[str, str]]:
+    """The processes and their names, those of the boot first."""
     try:
-        processes = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+        processes = sorted((entry for entry in os.listdir("/proc") if entry.isdigit()), key=int)
     except OSError:
-        return False
+        return
     for process in processes:
         try:
             with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as file:
-                if file.read(64).strip() not in DAEMONS:
-                    continue
+                yield process, file.read(64).strip()
+        except OSError:
+            continue
+
+
+def holds_open(status: os.stat_result) -> bool:
+    """Whether a log daemon has the file open, as far as this user can see."""
+    for process, name in _processes():
+        if name not in DAEMONS:
+            continue
+        try:
             with os.scandir(f"/proc/{process}/fd") as descriptors:
                 for descriptor in descriptors:
                     held = os.stat(descriptor.path)

@@ -236,7 +236,7 @@ class TestCounterAlone:
         assert host.check() == (
             0,
             "TCP KERNEL LOG OK - no socket reset in the last 1h, by the counter alone. No kernel log: cannot open /dev/kmsg: "
-            "Operation not permitted; ask for a group | "
+            "Operation not permitted; ask for a group. Name a log of this host with --file | "
             "aborts_on_memory=0c coverage=100%;;;0;100\n",
         )
 

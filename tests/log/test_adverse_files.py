@@ -121,7 +121,8 @@ class TestHosts:
         log = place.write("messages", START, kernel(600, MEMORY, "web2"), END)
         output = place.check("--file", log, "--log-host", "web3")
         assert (output.code, total(output)) == (UNKNOWN, 0)
-        assert "web3" in output.text
+        assert "holds no kernel message of web3, so a hit would not show there" in output.text
+        assert "Next: check --log-host, and the syslog of that host" in output.text
 
     def test_that_is_silent_beside_others(self, place: Place) -> None:
         """Lines of others do not prove that this one still sends; --silence says how long it may be quiet."""
@@ -308,7 +309,9 @@ class TestDamage:
         output = place.check("--file", place.write("kern.log", START, torn, kernel(600, MEMORY), END))
         assert (output.code, total(output)) == (CRITICAL, 1), output.text
 
-    @pytest.mark.parametrize("torn", ["web1 CRON[3]: (root) CM", "web1 CRON[3]: (ro", "web1 kernel: usb 1-1: ne", "web1 kernel: TCP: out of"])
+    @pytest.mark.parametrize(
+        "torn", ["web1 CRON[3]: (root) CM", "web1 CRON[3]: (ro", "web1 kernel: usb 1-1: ne", "web1 kernel: TCP: out of"]
+    )
     @pytest.mark.parametrize("stamp", [bsd, iso])
     def test_glued_to_a_torn_line(self, place: Place, torn: str, stamp: Callable[[float], str]) -> None:
         """As after a full disk: nobody can tell it from a forged one, so it is no hit, and no OK."""
@@ -321,7 +324,12 @@ class TestDamage:
     def test_quoted(self, place: Place) -> None:
         """A program that quotes a line of the kernel, of this log or of another, says nothing of its own."""
         hit = kernel(600, MEMORY)
-        quotes = [f'web1 sudo: COMMAND=/bin/grep "{hit}"', f"web1 watch[3]: {hit}", f"web1 watch[3]: [{hit}]", f"web1 x: line={hit}"]
+        quotes = [
+            f'web1 sudo: COMMAND=/bin/grep "{hit}"',
+            f"web1 watch[3]: {hit}",
+            f"web1 watch[3]: [{hit}]",
+            f"web1 x: line={hit}",
+        ]
         output = place.check("--file", place.write("all.log", START, *(f"{bsd(500)} {quote}" for quote in quotes), END))
         assert (output.code, total(output)) == (OK, 0), output.text
 
@@ -343,6 +351,14 @@ class TestDamage:
         """However much work a line makes, a thousand of them do not use up the time of a check."""
         output = place.check("--file", place.write("all.log", START, kernel(600, MEMORY), *[line] * 1000, END))
         assert output.code == CRITICAL, output.text
+
+    def test_what_is_missing_is_not_the_reason(self, place: Place) -> None:
+        """A host need not have every usual file: what the one it has lacks is said."""
+        missing, log = place.folder / "kern.log", place.write("syslog", cron(9000), cron(5))
+        for order in ([missing, log], [log, missing]):
+            output = place.check(*(option for path in order for option in ("--file", path)))
+            assert output.code == UNKNOWN
+            assert "/syslog holds no kernel message, so a hit would not show there. Next: name a log with" in output.text
 
     def test_read_error(self, place: Place) -> None:
         """A file whose read fails, as on NFS, costs no other file."""

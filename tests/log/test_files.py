@@ -13,7 +13,7 @@ import pytest
 
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import block_reader, files, rotation
-from tcp_headroom.log.views import SUPPRESSED
+from tcp_headroom.log.views import SUPPRESSED, View
 from workbench.logs import CLOCK, HIT, HOUR, MEMORY, NOW, OLD, blocks_of, hits, line, look, quiet, write
 
 pytestmark = pytest.mark.usefixtures("utc")
@@ -148,6 +148,57 @@ class Listings:
         monkeypatch.setattr(rotation, "parts", listing)
 
 
+class TestOfManyHosts:
+    """On the usual path of a host that takes in the logs of others, too, its own lines alone count, whoever wrote last."""
+
+    OWN = os.uname().nodename.partition(".")[0]
+    LATE = b"".join(line(ago, "(root) CMD (x)", host="web2", tag="CRON[7]:") for ago in range(60, 0, -1))
+
+    def own(self, *agos: float) -> bytes:
+        return b"".join(line(ago, "(root) CMD (x)", host=self.OWN, tag="CRON[7]:") for ago in agos)
+
+    def view(self, log: pathlib.Path) -> View:
+        return files.view(str(log), CLOCK, HOUR, usual=True)
+
+    @pytest.mark.parametrize("others", [0, 1, 60, 6000])
+    @pytest.mark.parametrize("name", ["", ".example.org"])
+    def test_whoever_wrote_last(self, tmp_path: pathlib.Path, others: int, name: str) -> None:
+        own = (
+            self.own(7200, 3700, 1800) + line(1500, "eth0: up", host=self.OWN + name) + line(1400, MEMORY, host="web2")
+        )
+        log = write(tmp_path / "syslog", own + line(1300, host=self.OWN) + self.own(200) + self.LATE[-72:] * others)
+        view = self.view(log)
+        assert (hits(view), hits(view, "memory")) == (1, 0)
+        assert view.proof.since <= HOUR.start and view.proof.until == NOW - 200 and not view.proof.lacks
+
+    def test_in_the_rotated_part(self, tmp_path: pathlib.Path) -> None:
+        write(
+            tmp_path / "syslog.1", self.own(7200, 3700) + line(3000, "eth0: up", host=self.OWN) + self.own(200), ago=150
+        )
+        view = self.view(write(tmp_path / "syslog", self.LATE + line(0, MEMORY, host="web2")))
+        assert hits(view, "memory") == 0
+        assert view.proof.since <= HOUR.start and view.proof.until == NOW - 200
+
+    def test_others_prove_nothing(self, tmp_path: pathlib.Path) -> None:
+        """Neither that this host's kernel is written there, nor that its daemon lives."""
+        quiet = self.view(
+            write(tmp_path / "syslog", self.own(9000, 2000) + line(1900, "eth0: up", host="web2") + self.LATE)
+        )
+        assert not quiet.proof.spans
+        assert f"holds no kernel message of {self.OWN}" in quiet.proof.lacks[0].reason
+        assert quiet.proof.lacks[0].remedy == "let syslog write kern.* there"
+        write(tmp_path / "auth.log", self.LATE)
+        dead = self.view(write(tmp_path / "syslog", self.own(9000) + line(2000, "eth0: up", host=self.OWN) + self.LATE))
+        assert dead.proof.until == NOW - 2000
+
+    def test_a_name_of_old(self, tmp_path: pathlib.Path) -> None:
+        """One other name alone may be what this host was called when its daemon was started."""
+        log = write(
+            tmp_path / "syslog", OLD + line(900, "eth0: up", host="web2") + line(600, MEMORY, host="web2") + self.LATE
+        )
+        assert hits(self.view(log), "memory") == 1
+
+
 class TestRotation:
     """A message counts once, whatever of its file exists at the moment."""
 
@@ -170,6 +221,11 @@ class TestRotation:
             ("kern.log-2026-11-22.gz", gzip.compress),
             ("archive/kern.log-20261122.gz", gzip.compress),
             ("archive/kern.log.1", bytes),
+            ("old/kern.log.1", bytes),
+            ("kern.1.log", bytes),
+            ("kern.1.log.gz", gzip.compress),
+            ("kern-20261122.log", bytes),
+            ("kern-2026-11-22.log.xz", lzma.compress),
         ],
     )
     def test_names(self, log: pathlib.Path, name: str, pack: Callable[[bytes], bytes]) -> None:
@@ -178,7 +234,19 @@ class TestRotation:
         assert hits(view) == 3
         assert view.proof.since <= HOUR.start
 
-    @pytest.mark.parametrize("name", ["kern.log.old", "kern.log.conf", "kern.logs.1", "other.1", "kern.log.1.tmp"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "kern.log.old",
+            "kern.log.conf",
+            "kern.logs.1",
+            "other.1",
+            "kern.log.1.tmp",
+            "kern-2.log",
+            "kern.old.log",
+            "kern.log.1.log",
+        ],
+    )
     def test_names_of_other_files(self, log: pathlib.Path, name: str) -> None:
         write(log.parent / name, self.OLDER, ago=2000)
         assert hits(look(log)) == 1

@@ -187,6 +187,9 @@ def rest(seen: KernelLog) -> Iterator[str]:
         return
     if not seen.view:
         return
+    if seen.witnessed:
+        # Before anything that may have no room: the line names what its OK rests on.
+        yield "No socket reset, by the counter of this network namespace"
     source = f"Read from {seen.view.shown}"
     if round(seen.coverage, 1) < 100 and not proof.complete(seen.view.proof, seen.window):
         source += f", which shows {wording.percent(seen.coverage)} of that time"
@@ -196,7 +199,7 @@ def rest(seen: KernelLog) -> Iterator[str]:
     yield source
     if seen.witnessed:
         why = seen.lack.reason if seen.lack else "it does not go back far enough"
-        yield f"No socket reset, by the counter of this network namespace; the log alone does not prove it: {why}"
+        yield f"The log alone does not prove it: {why}"
     containers = sorted({event.container for event in seen.view.events if event.container})
     if containers:
         yield f"Of container {wording.clean(' and container '.join(containers[:3]), 120)}"

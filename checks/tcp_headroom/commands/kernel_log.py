@@ -189,7 +189,8 @@ class KernelLog(plugin.Host):
         except Blind as reason:
             self.unreadable, refused = reason.args
             named = self.asked.option
-            self.remedy = reason.remedy or (named and f"check {named}, and the rights of this user")
+            step = f"check {named}, and the rights of this user" if named else "name a log of this host with --file"
+            self.remedy = reason.remedy or step
         self.notes += [f"not used: {reason}" for reason in refused]
         found = log_history.consult(
             self.path, self.patience, name, self.view, self.sample, self.clock, self.window, chosen

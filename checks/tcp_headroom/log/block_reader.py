@@ -19,6 +19,7 @@ from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
+from tcp_headroom.proc.reading import Missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def opened(path: str) -> IO[bytes]:
     except PermissionError:
         remedy = "add this user to the group of the file, often adm"
         raise Blind(f"this user cannot read {shown}", remedy=remedy) from None
+    except FileNotFoundError:
+        raise Missing(f"cannot open {shown}: No such file or directory") from None
     except OSError as error:
         raise Blind(f"cannot open {shown}: {wording.clean(error.strerror or '')}") from None
     except ValueError:

@@ -13,6 +13,7 @@ from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import proof
 from tcp_headroom.log.views import AND, DEVICE, View, believed, union
+from tcp_headroom.proc.reading import Missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,19 +104,19 @@ def look(request: Request, clock: Clock, window: Window, reach: Window, known: K
     known = known or Known()
     views: list[View] = []
     refused: list[str] = []
-    first: Blind | None = None
+    reasons: list[Blind] = []
     proven: proof.Proof | None = None
     before_boot, further = known.before_boot, False
     for source in _sources(request, clock, reach, known):
         try:
             view = source()
         except Blind as reason:
-            first = first or reason
+            reasons.append(reason)
             refused.append(str(reason))
             continue
         if not (view.proof.spans or view.events or view.proof.doubts):
             lack = view.proof.lacks[0] if view.proof.lacks else Blind(f"{view.source} shows nothing")
-            first = first or lack
+            reasons.append(lack)
             refused.append(str(lack))
             continue
         view = _fed(view, views, clock)
@@ -129,7 +130,8 @@ def look(request: Request, clock: Clock, window: Window, reach: Window, known: K
                 break
             further = True
     if not views or proven is None:
-        assert first
+        # That a host has no kern.log is nothing wrong; what its syslog lacks is.
+        first = next((reason for reason in reasons if not isinstance(reason, Missing)), reasons[0])
         raise Blind(first.reason, refused, remedy=first.remedy)
     sights = known.sights | {view.source for view in views if view.sighted}
     whole = _together(views, proven)

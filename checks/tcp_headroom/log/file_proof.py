@@ -47,8 +47,8 @@ class Reading:
         """From when on the lines are connected with the newest."""
         self.reached = False
         """Whether lines from before the window were met."""
-        self.broken = ""
-        """Why nothing older is connected; empty as long as it is."""
+        self.broken: Blind | None = None
+        """Why nothing older is connected; None as long as it is."""
         self.pace: float | None = None
         """The longest time between lines at that place; None where there are too few to tell."""
         self.due: float | None = None
@@ -100,7 +100,7 @@ def concluded(path: str, status: os.stat_result | None, local: bool, silence: fl
             until = window.now if window.now - until <= silence else until
     until = None if until is None else min(until, window.now)
     if reading.broken and boot is None and not (since is not None and since <= window.start):
-        lacks.append(Blind(reading.broken))
+        lacks.append(reading.broken)
     if until is None or until < window.now - proof.FRESH:
         lacks.append(_quiet(shown, local, until, reading.wanted.name))
     spans = []
@@ -131,8 +131,12 @@ def _sight(reading: Reading, local: bool) -> str:
 
 def _sightless(shown: str, reading: Reading, local: bool) -> Blind:
     if not reading.scan.speaks:
-        of = f" of {wording.clean(reading.wanted.name, 60)}" if reading.wanted.name else ""
-        return Blind(f"{shown} holds no kernel message{of}, so a hit would not show there")
+        name = wording.clean(reading.wanted.name, 60)
+        remedy = "let syslog write kern.* there" if local else "name a log with the kernel's lines"
+        if name and not local:
+            remedy = "check --log-host, and the syslog of that host"
+        of = f" of {name}" if name else ""
+        return Blind(f"{shown} holds no kernel message{of}, so a hit would not show there", remedy=remedy)
     if local and reading.scan.kernel is not None and reading.scan.kernel < reading.clock.booted - 1:
         return Blind(f"{shown} has no kernel message since this host was booted", remedy="check syslog")
     return Blind(f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog")

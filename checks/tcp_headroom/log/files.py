@@ -60,8 +60,8 @@ def view(
     this boot that a hit would show there. ``silence``: how long, in seconds, another host may be quiet. Raises
     ``Blind`` if the file cannot be read.
     """
-    local = _local(path, usual, host, window)
-    wanted = Wanted(window, _accepts(host, local, usual, path, window), host or "", clock.booted - 1 if local else None)
+    accepts, name, local = _whose(path, window, host, usual)
+    wanted = Wanted(window, accepts, name, clock.booted - 1 if local else None)
     reading = Reading(path, clock, wanted, sighted)
     status = None
     seen: set[tuple[int, int]] = set()
@@ -78,12 +78,26 @@ def view(
     return concluded(path, status, local, silence, reading)
 
 
-def _local(path: str, usual: bool, host: str | None, window: Window) -> bool:
-    """Whether the log is this host's own: by its path, or because its newest lines carry this host's name."""
-    name = os.uname().nodename
+def _whose(path: str, window: Window, host: str | None, usual: bool) -> tuple[Callable[[str | None], bool], str, bool]:
+    """Which hosts' lines count, which name to look for in a log of many, and whether the log is this host's own.
+
+    It is by its path, or because its newest lines carry this host's name.
+    """
+    own = os.uname().nodename
     if host is not None:
-        return formats.name_matches(name, host) or formats.name_matches(host, name)
-    return usual or name in _newest_hosts(path, window)
+        local = formats.name_matches(own, host) or formats.name_matches(host, own)
+        return lambda name: formats.name_matches(name, host), host, local
+    newest = _newest_hosts(path, window)
+    short = own.partition(".")[0]
+    others = newest - {own, "localhost"}
+    if not usual or (own not in newest and not (others and _speaks(path, short, window))):
+        return lambda name: True, "", usual or own in newest
+    # On a host that takes in the logs of others, too, its own lines alone are of this host.
+    return (
+        lambda name: name is None or formats.name_matches(name, short) or formats.name_matches(name, "localhost"),
+        short if others else "",
+        True,
+    )
 
 
 def _newest_hosts(path: str, window: Window) -> set[str]:
@@ -99,15 +113,38 @@ def _newest_hosts(path: str, window: Window) -> set[str]:
     return {own if formats.name_matches(host, own.partition(".")[0]) else host for host in hosts if host}
 
 
-def _accepts(host: str | None, local: bool, usual: bool, path: str, window: Window) -> Callable[[str | None], bool]:
-    if host is not None:
-        return lambda name: formats.name_matches(name, host)
-    own = os.uname().nodename
-    if usual and own in _newest_hosts(path, window):
-        # On a host that takes in the logs of others, too, its own lines alone are of this host.
-        short = own.partition(".")[0]
-        return lambda name: name is None or formats.name_matches(name, short) or formats.name_matches(name, "localhost")
-    return lambda name: True
+def _speaks(path: str, name: str, window: Window) -> bool:
+    """Whether a line of this host stands further back, there or in the newest rotated part: others may have written since."""
+    parts = [part.path for part in rotation.parts(path)[:1] if not part.path.endswith(tuple(block_reader.COMPRESSED))]
+    signs = [f" {name}{end}".encode("utf-8", "replace") for end in " ."]
+    room = SEARCHED
+    for place in (path, *parts):
+        try:
+            with block_reader.opened(place) as file:
+                for block in block_reader.backward(file.fileno(), os.fstat(file.fileno()).st_size):
+                    if any(_named(block, sign, name, window) for sign in signs):
+                        return True
+                    room -= len(block.data)
+                    if room < 0:
+                        return False
+        except (OSError, Blind):
+            continue
+    return False
+
+
+def _named(block: Block, sign: bytes, name: str, window: Window) -> bool:
+    """Whether one of the last lines of a block in which ``sign`` stands is of the host ``name``."""
+    place = len(block.data)
+    for _attempt in range(samples.NEIGHBOURS):
+        place = block.data.rfind(sign, block.lead, place)
+        if place < 0:
+            return False
+        start = block.data.rfind(b"\n", 0, place) + 1
+        text = block.data[start : min(samples.end_of(block.data, place), start + block_reader.LONGEST)]
+        if formats.name_matches(formats.parse(text, window.now, 0.0).host, name):
+            return True
+        place = start
+    return False
 
 
 def _read_plain(file: IO[bytes], status: os.stat_result, reading: Reading, path: str) -> None:
@@ -154,7 +191,7 @@ def _read(
                 tail = samples.samples(block.data, len(block.data), -1, wanted, zero)
                 newest = max(samples.trusted(tail, wanted), default=None)
                 if newest is not None and not reading.broken and _skipped(newest, _pace(tail, wanted), reading):
-                    reading.broken = (
+                    reading.broken = Blind(
                         f"a rotated part between this and the next older one of {wording.path(reading.path)} is missing"
                     )
                 # The newer part began before the window, and this one ends there.
@@ -277,10 +314,10 @@ def _read_rotated(path: str, seen: set[tuple[int, int]], reading: Reading) -> No
         if listed == before:
             return
         if attempt < ATTEMPTS:
-            reading.broken = ""
+            reading.broken = None
             _read_parts(parts, seen, reading)
     reading.notes.append("the rotated files were renamed too often while they were read")
-    reading.broken = "the rotated files were renamed while they were read"
+    reading.broken = Blind("the rotated files were renamed while they were read", remedy="wait for the next run")
 
 
 def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading) -> None:
@@ -292,7 +329,7 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
         if ending in block_reader.COMPRESSED and stem in names:
             continue
         if part.hole and not reading.broken:
-            reading.broken = f"a rotated part before {wording.path(part.path)} is missing"
+            reading.broken = Blind(f"a rotated part before {wording.path(part.path)} is missing")
         reading.due = part.due
         packed = ending in block_reader.COMPRESSED
         if part.written < reading.limit and (
@@ -318,7 +355,7 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
                 reading.notes.append(str(reason))
             # Whatever is older is not connected with what was seen.
             reading.forbidden = reading.forbidden or (not reading.broken and not os.access(part.path, os.R_OK))
-            reading.broken = reading.broken or str(reason)
+            reading.broken = reading.broken or reason
 
 
 def _read_compressed(file: IO[bytes], status: os.stat_result, reading: Reading, path: str) -> None:
@@ -336,7 +373,7 @@ def _read_compressed(file: IO[bytes], status: os.stat_result, reading: Reading, 
     except Blind as reason:
         damage = reason
     if damage and not reading.broken:
-        reading.broken = str(damage)
+        reading.broken = damage
     head = blocks[0].data[blocks[0].lead :][:256] if blocks else b""
     _read(iter(reversed(blocks)), head, status.st_mtime, reading, lambda block: block is not blocks[0], False)
     if damage:

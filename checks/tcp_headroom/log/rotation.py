@@ -1,7 +1,8 @@
 """The rotated forms of a log file: which files are older parts of it, in which order, and which is missing.
 
-That is ``.1``, ``.2.gz`` and dateext names, beside the file and in ``archive/``, as logrotate(8) leaves them, ``.0``
-of savelog(8), and for a current file that itself has a date in its name those of other dates. Whatever else stands
+That is ``.1``, ``.2.gz`` and dateext names, before the ending of the name with ``extension``, beside the file and in
+the usual ``olddir``, as logrotate(8) leaves them, ``.0`` of savelog(8), and for a current file
+that itself has a date in its name those of other dates. Whatever else stands
 there is none. Parts with neighbouring numbers are continuous, so are those with neighbouring dates.
 """
 
@@ -16,6 +17,9 @@ from tcp_headroom import namedtuple
 from tcp_headroom.log.block_reader import COMPRESSED
 
 _DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
+
+OLD = ("archive", "archives", "old", "old.d", "rotated")
+"""Folders beside a log in which its parts are looked for."""
 
 
 class Part(namedtuple("Part", "path written inode hole due", defaults=[None])):
@@ -39,7 +43,11 @@ def _pattern(name: str) -> re.Pattern[str]:
     if dated:
         # The date moves on; the rest of the name stays.
         stem = f"(?:{stem}|{re.escape(name[: dated.start()])}(?P<day>{_DATE}){re.escape(name[dated.end() :])})"
-    return re.compile(rf"{stem}(?:(?P<mark>[.-])(?P<digits>[0-9][0-9._-]*))?(?:{endings})?", re.ASCII)
+    behind = rf"{stem}(?:(?P<mark>[.-])(?P<digits>[0-9][0-9._-]*))?"
+    root, ending = os.path.splitext(name)
+    # A number behind a dash belongs to the name of another log.
+    inside = rf"{re.escape(root)}(?:\.(?P<number>[0-9]{{1,3}})|[.-](?P<date>{_DATE}[0-9._-]*)){re.escape(ending)}"
+    return re.compile(rf"(?:{behind}{'|' + inside if ending else ''})(?:{endings})?", re.ASCII)
 
 
 def parts(path: str) -> list[Part]:
@@ -48,12 +56,12 @@ def parts(path: str) -> list[Part]:
     pattern = _pattern(name)
     numbered: list[tuple[int, str, os.stat_result]] = []
     dated: list[tuple[str, str, os.stat_result]] = []
-    for place in (folder, os.path.join(folder, "archive")):
+    for place in (folder, *(os.path.join(folder, other) for other in OLD)):
         for full, found, status in _regular(place, pattern):
             if os.path.basename(full) == name and place == folder:
                 continue
-            day = found.groupdict().get("day")
-            digits = found["digits"]
+            names = found.groupdict()
+            day, digits = names.get("day"), names["digits"] or names.get("number") or names.get("date")
             if day or not digits or found["mark"] == "-" or len(digits) > 4:
                 key = re.sub("[^0-9]", "", (day or "") + (digits or ""))
                 if day and key[:8] > re.sub("[^0-9]", "", name)[:8]:

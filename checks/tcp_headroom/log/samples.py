@@ -144,7 +144,7 @@ def alive(data: bytes, wanted: Wanted, zero: float) -> float | None:
     times = []
     for text in _of_host(data, wanted):
         line = wanted.parse(text, zero)
-        if line.when is not None and (not wanted.name or wanted.accepts(line.host)):
+        if line.when is not None and wanted.accepts(line.host):
             times.append(line)
             if len(times) == SAMPLES:
                 break

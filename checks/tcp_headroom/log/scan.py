@@ -132,16 +132,18 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
         raw = data[start : min(end, start + LONGEST)]
         line = _exported(data, start) if raw.startswith(b"MESSAGE=") else wanted.parse(raw, zero)
         said = line
-        if line.repeats:
+        if line.repeats and before[0] == start:
             # A daemon says so again while the message goes on.
+            said = before[1]
+        elif line.repeats:
             earlier = (wanted.parse(text, zero) for text in lines(data, start, -1))
-            said = before[1] if before[0] == start else next((one for one in earlier if not one.repeats), formats.NOTHING)
-        # Of a long row of repetitions none is looked up anew.
+            said = next((one for one in earlier if not one.repeats), formats.NOTHING)
         before = end + 1, said
         if line.repeats and said.host != line.host:
             continue
         known = None if said.message is None else classify(said.message)
-        if (said.message is None and not said.other) or _behind_a_prefix(said) or (not known and _torn(raw, wanted, zero)):
+        formless = (said.message is None and not said.other) or _behind_a_prefix(said)
+        if formless or (not known and _torn(raw, wanted, zero)):
             _doubt(raw, line, block, end, written, zero, wanted, scan)
         if not known:
             continue

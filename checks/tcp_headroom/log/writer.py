@@ -67,7 +67,8 @@ def beside(path: str, wanted: Wanted, kernel: float | None) -> tuple[float, str]
                 data = os.pread(file.fileno(), min(size, 1 << 16), max(0, size - (1 << 16)))
         except (OSError, Blind):
             continue
-        found = samples.samples(data, len(data), -1, wanted, 0.0, samples.NEIGHBOURS)
+        near = samples.samples(data, len(data), -1, wanted, 0.0, samples.NEIGHBOURS)
+        found = [line for line in near if wanted.accepts(line.host)]
         spoken = [(line.when, line.message) for line in found if line.when is not None and line.message]
         if missing(spoken, kernel, wanted.window.now):
             return None

@@ -358,7 +358,9 @@ class TestDamage:
         for order in ([missing, log], [log, missing]):
             output = place.check(*(option for path in order for option in ("--file", path)))
             assert output.code == UNKNOWN
-            assert "/syslog holds no kernel message, so a hit would not show there. Next: name a log with" in output.text
+            assert (
+                "/syslog holds no kernel message, so a hit would not show there. Next: name a log with" in output.text
+            )
 
     def test_read_error(self, place: Place) -> None:
         """A file whose read fails, as on NFS, costs no other file."""

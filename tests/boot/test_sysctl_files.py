@@ -208,11 +208,26 @@ def test_a_credential(name: str, tree: pathlib.Path) -> None:
 
 
 def test_ufw(tree: pathlib.Path) -> None:
-    plant(tree, {"/etc/ufw/sysctl.conf": "net/ipv4/tcp_syncookies=1\n", f"{D}/a.conf": BOTH})
-    assert read(tree).blind == []
-    plant(tree, {"/etc/ufw/sysctl.conf": "#\nnet/ipv4/tcp_mem=1 2 3\n"})
-    doubt = f"/etc/ufw/sysctl.conf line 2 sets {MEM}, and ufw applies it after boot if it is enabled"
-    assert read(tree).blind == [doubt]
+    """It sets last what its file names, if it is there and enabled."""
+    default = {"/etc/default/ufw": "IPV6=yes\nIPT_SYSCTL=/etc/ufw/sysctl.conf\n"}
+    plant(tree, {"/etc/ufw/sysctl.conf": "#\nnet/ipv4/tcp_mem=1 2 3\n", f"{D}/a.conf": f"{MEM}=7\n"})
+    assert read(tree).settings[MEM].value == "7"
+    for enabled, expected in (
+        (None, "7"),
+        ("no", "7"),
+        ('"no"', "7"),
+        ("yes", "1 2 3"),
+        ('"yes" # x', "1 2 3"),
+        ("YES", "1 2 3"),
+    ):
+        conf = {} if enabled is None else {"/etc/ufw/ufw.conf": f"# x\nENABLED={enabled}\nLOGLEVEL=low\n"}
+        plant(tree, {**default, **conf})
+        found = read(tree)
+        assert (found.settings[MEM].value, found.blind) == (expected, []), enabled
+        note = f"/etc/ufw/sysctl.conf line 2 sets {MEM}, but ufw is not enabled"
+        assert found.notes == ([note] if expected == "7" else [])
+    plant(tree, {"/etc/default/ufw": "#IPT_SYSCTL=/etc/ufw/sysctl.conf\n"})
+    assert read(tree).settings[MEM].value == "7"
 
 
 class TestCommandLine:

@@ -134,7 +134,7 @@ CLOSED = {
     "/etc/own": f"cannot read {D}/b.conf: Permission denied",
     "/usr/local": "cannot read /usr/local/lib/sysctl.d: Permission denied",
     "/etc/tuned/active_profile": "cannot read the active profile of tuned: Permission denied",
-    "/etc/ufw": "cannot read /etc/ufw/sysctl.conf: Permission denied",
+    "/etc/ufw": "cannot read what ufw sets: Permission denied",
     "/run/sysctl.d": None,
     "/etc/sysctl.conf": None,
     "/run/credentials/@system": None,
@@ -150,6 +150,7 @@ def closed(request: pytest.FixtureRequest) -> Iterator[tuple[pathlib.Path, str]]
         plant(root, {**INITS[SYSTEMD], f"{D}/a.conf": BOTH, f"{D}/b.conf": "-> ../own/x", "etc/own/x": f"{MEM}=1\n"})
         plant(root, {"usr/local/lib/sysctl.d/c.conf": "", "run/sysctl.d/a.conf": BOTH, "etc/sysctl.conf": BOTH})
         plant(root, {"run/credentials/@system/sysctl.extra": BOTH, "etc/tuned/active_profile": "", "etc/ufw/": ""})
+        plant(root, {"etc/default/ufw": ""})
         path = root / request.param[1:]
         path.chmod(0)
         # For the tests that may look everywhere; a credential is said if it can be seen.

@@ -163,7 +163,7 @@ class TestNotSeen:
 
     def test_a_root_without_a_name_is_not_the_own_root(self, host: Host) -> None:
         """As from a variable that is not set."""
-        text = " - what a reboot sets cannot be seen: cannot open the root : No such file or directory. Next: fix that, or use --no-drift"
+        text = " - what a reboot sets cannot be seen: cannot open the root : No such file or directory. Next: see why with -v, or use --no-drift"
         assert text in host.text("--sysctl-root", "")
 
     def test_both_limits_for_reasons_of_their_own(self, host: Host) -> None:
@@ -222,7 +222,7 @@ class TestNotSeen:
         ) in output.lines[0]
         assert (
             "not shown, what a reboot sets is not certain: /etc/sysctl.d/60-x.conf was read up to byte 1048576 only; "
-            "fix that (-v), or use --no-drift"
+            "see why with -v, or use --no-drift"
         ) in output.lines
         assert any("700000 is in no file that was read: a reboot sets" in line for line in output.lines)
         plant(host.root, {"/etc/sysctl.d/60-x.conf": b""})

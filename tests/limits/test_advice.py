@@ -218,7 +218,7 @@ class TestOneLine:
         plant(host.root, dict.fromkeys(paths, b"x" * (2 << 20)))
         output = host.check()
         assert (output.code, len(output.lines)) == (3, 1) and len(output.text.encode()) <= 1024
-        assert "was read up to byte 1048576 only. Next: fix that (-v), or use --no-drift" in output.text
+        assert "was read up to byte 1048576 only. Next: see why with -v, or use --no-drift" in output.text
         lines = host.check("-v").lines
         assert sum(line.startswith("not certain: /etc/sysctl.d/") for line in lines) == 19
         assert "not certain: and 10 more of this kind" in lines

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import namedtuple
 
 from tcp_headroom import wording
@@ -49,8 +50,8 @@ NAMES = ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem")
 CONF = "/etc/sysctl.conf"
 DIRECTORIES = ("/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 VOLATILE = "/run/sysctl.d"
-UFW = "/etc/ufw/sysctl.conf"
-"""Applied by Ubuntu's firewall when it starts, with ``sysctl -p`` (IPT_SYSCTL in /etc/default/ufw)."""
+UFW = ("/etc/default/ufw", "/etc/ufw/ufw.conf")
+"""Two files of shell variables of Ubuntu's firewall, without which it does not start."""
 
 LIMIT = 1 << 20
 """Most bytes read of a file. No line of systemd's is longer (LONG_LINE_MAX, src/basic/fileio.h)."""
@@ -63,6 +64,8 @@ FILES = 1000
 
 SENTENCES = 20
 """Most notes, and most doubts."""
+
+_VARIABLE = re.compile("""\\s*(ENABLED|IPT_SYSCTL)=["']?([^"'\\s#;]*)""")
 
 _UNIT = "systemd-sysctl.service"
 _UNITS = (
@@ -142,6 +145,10 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
         for name in (name for name in early if name in settings):
             notes.append(f"{early[name].path} sets {name}, but {settings[name].path} sets it later")
         settings = {**early, **settings}
+        try:
+            settings.update(_of_ufw(tree, names, notes))
+        except OSError as error:
+            doubts.add(f"cannot read what ufw sets: {host_root.reason(error)}")
         for sentence in _later(tree, tool, names):
             doubts.add(sentence)
         return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
@@ -249,12 +256,24 @@ def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[
         for path in _CREDENTIALS:
             if init_system.exists(tree, path):
                 yield f"{path} exists, which systemd applies after all files; this check does not read it"
-    try:
-        for setting in _settings(tree, PROCPS, UFW, names):
-            yield f"{UFW} line {setting.line} sets {setting.name}, and ufw applies it after boot if it is enabled"
-    except OSError as error:
-        yield f"cannot read {UFW}: {host_root.reason(error)}"
     yield from tuned.overrides(tree, names)
+
+
+def _of_ufw(tree: host_root.Root, names: tuple[str, ...], notes: list[str]) -> dict[str, Setting]:
+    """What ufw sets when it starts, after all files: ``sysctl -p $IPT_SYSCTL``, if it is enabled.
+
+    ``ufw_start`` (src/ufw-init-functions, 0.36). Raises ``OSError`` if that cannot be read.
+    """
+    variables: dict[str, str] = {}
+    for path in UFW:
+        lines = tree.read(path, LIMIT).decode("utf-8", "replace").splitlines()
+        variables.update((match[1], match[2]) for match in map(_VARIABLE.match, lines) if match)
+    file = variables.get("IPT_SYSCTL", "")
+    settings = _settings(tree, PROCPS, file, names) if file else []
+    if variables.get("ENABLED") in ("yes", "YES"):
+        return {setting.name: setting for setting in settings}
+    notes += (f"{setting.path} line {setting.line} sets {setting.name}, but ufw is not enabled" for setting in settings)
+    return {}
 
 
 def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> Iterator[str]:

@@ -155,7 +155,7 @@ class Limits(plugin.Host):
         try:
             found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
         except Blind as reason:
-            remedy = f"{reason.remedy or 'fix that'}, or use --no-drift"
+            remedy = f"{reason.remedy or 'see why with -v'}, or use --no-drift"
             self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason.reason}", remedy=remedy))
             return None
         self.notes += found.notes
@@ -163,7 +163,7 @@ class Limits(plugin.Host):
             first, *more = found.blind
             self.doubt = first
             self.notes += (f"not certain: {doubt}" for doubt in more)
-            remedy = "fix that (-v), or use --no-drift"
+            remedy = "see why with -v, or use --no-drift"
             self.unseen.append(Blind(f"what a reboot sets is not certain: {first}", remedy=remedy))
         return found.settings
 

@@ -266,10 +266,10 @@ class Wording(nagiosplugin.Summary):
                 self.more += [f"Also: {findings[number]}", *([f"Then: {steps[number]}"] if steps[number] else [])]
                 continue
             head, step = longer, second
-        text = ". ".join(filter(None, [head, step and f"Next: {step}"]))
+        text = _joined(head, step and f"Next: {step}")
         for sentence in map(wording.sentence, filter(None, rest)):
             shown = wording.shortened(sentence)
-            longer = ". ".join(filter(None, [text, shown]))
+            longer = _joined(text, shown)
             if wording.size_of(longer) <= room:
                 text = longer
             if shown != sentence or text != longer:
@@ -348,6 +348,11 @@ def _delivered() -> bool:
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
         return False
+
+
+def _joined(*sentences: str) -> str:
+    """Sentences one after the other; one that was cut has its dots."""
+    return ". ".join(filter(None, sentences)).replace("....", "...")
 
 
 def guarded(name: str) -> Callable[[Callable[[Sequence[str] | None], None]], Callable[..., None]]:

@@ -39,7 +39,9 @@ class Host:
         self.lines = [b"6,0,1000000,-;Linux version\n"]
         self.readable = True
         read = reading.read
-        monkeypatch.setattr(reading, "read", lambda root, name: read(str(self.tree) if root == "/proc" else root, name))
+        monkeypatch.setattr(
+            reading, "read", lambda root, name, *limit: read(str(self.tree) if root == "/proc" else root, name, *limit)
+        )
         monkeypatch.setattr(clock, "read", lambda root: clock.Clock(self.now, self.uptime, self.uptime, "b" * 32))
         monkeypatch.setattr(kmsg, "read", self.ring)
         monkeypatch.setattr(journal, "PROGRAMS", ())

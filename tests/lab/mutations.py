@@ -128,13 +128,17 @@ MUTATIONS = (
     ),
     Mutation(
         "sockets/sock_diag.py",
-        '_ATTRIBUTE = struct.Struct("=HH")',
+        '_ATTRIBUTE = struct.Struct(ORDER + "HH")',
         '_ATTRIBUTE = struct.Struct("<HH")',
         "owners",
         "6.1-s390x",
     ),
     Mutation(
-        "sockets/sock_diag.py", '_SKMEMINFO = struct.Struct("=', '_SKMEMINFO = struct.Struct("<', "owners", "6.1-s390x"
+        "sockets/sock_diag.py",
+        '_SKMEMINFO = struct.Struct(ORDER + "',
+        '_SKMEMINFO = struct.Struct("<',
+        "owners",
+        "6.1-s390x",
     ),
     Mutation("proc/meminfo.py", "bits = 32 if low", "bits = 64 if low", "long-of-the-kernel", "6.1-i386"),
     # Whose they are.

@@ -58,9 +58,12 @@ _NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 1, 0x300, 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _SEQUENCE = 1
 
-_REQUEST = struct.Struct("=IHHII BBBxI48x")
+ORDER = "="
+"""Netlink speaks in the byte order of the machine, without gaps (netlink(7))."""
+
+_REQUEST = struct.Struct(ORDER + "IHHII BBBxI48x")
 """``nlmsghdr`` and ``inet_diag_req_v2``: family, protocol, ext, states, and an empty ``inet_diag_sockid``."""
-_HEADER = struct.Struct("=IHHI")
+_HEADER = struct.Struct(ORDER + "IHHI")
 """The first four fields of ``nlmsghdr``: length with the header, type, flags, sequence."""
 _HEADER_SIZE = 16
 _TIMER_AT = 18
@@ -68,18 +71,18 @@ _FIXED = 88
 """Size of ``nlmsghdr`` and ``inet_diag_msg``; attributes follow."""
 _FIELDS = "17xBBx2s2s16x16s28xI"
 """Of these: ``idiag_state``, ``idiag_timer``, both ports, ``idiag_dst``, ``idiag_inode``."""
-_SOCKET = struct.Struct("=" + _FIELDS)
-_ATTRIBUTE = struct.Struct("=HH")
+_SOCKET = struct.Struct(ORDER + _FIELDS)
+_ATTRIBUTE = struct.Struct(ORDER + "HH")
 """``nlattr``: length with this header, type with two flag bits at the top."""
-_ERROR = struct.Struct("=i")
+_ERROR = struct.Struct(ORDER + "i")
 
 _DATAGRAM = 64 << 10
 """Room for one datagram; a dump has at most 32 KiB (``netlink_recvmsg``)."""
 
 # linux/sock_diag.h: RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, FWD_ALLOC, WMEM_QUEUED of int each.
-_SKMEMINFO = struct.Struct("=i12xii")
+_SKMEMINFO = struct.Struct(ORDER + "i12xii")
 # linux/tcp.h: tcpi_backoff is the fifth of eight bytes, tcpi_rto the first and tcpi_last_data_sent the tenth __u32.
-_TIMING = struct.Struct("=4xB3xI32xI")
+_TIMING = struct.Struct(ORDER + "4xB3xI32xI")
 _NEEDED = {MEMORY: _SKMEMINFO.size, INFO: _TIMING.size}
 """How much of an attribute is handed on; one that has less, in an old kernel, is as good as none."""
 
@@ -205,7 +208,7 @@ def _alike(data: bytes, attribute: int) -> Iterable[Socket] | None:
     count = len(data) // stride
     if any(data[at::stride] != data[at : at + 1] * count for at in headers) or _TIMEWAIT in data[_TIMER_AT::stride]:
         return None
-    layout = f"={_FIELDS}{start - _FIXED}x{stop - start}s{stride - stop}x"
+    layout = f"{ORDER}{_FIELDS}{start - _FIXED}x{stop - start}s{stride - stop}x"
     return struct.iter_unpack(layout, data)
 
 

@@ -17,7 +17,9 @@ from lab.mutations import MUTATIONS, Mutation
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/lab/run", description=__doc__)
-    parser.add_argument("--list", action="store_true", help="print the kernels and scenarios")
+    parser.add_argument(
+        "--list", action="store_true", help="print the scenarios, and the kernels with where they can be had"
+    )
     parser.add_argument(
         "--kernel", metavar="NAME|PATH", action="append",
         help="a kernel of the list or any image; may be repeated; default: those of the quick run",
@@ -78,11 +80,15 @@ def main() -> int:
 
 
 def listing() -> None:
-    print("kernels, with the number of scenarios of every day and of the full run:")
+    print("kernels, with the number of scenarios of every day and of the full run, and whether they can be had today:")
     for kernel in kernels.KERNELS:
         daily, full = (sum(map(asks, SCENARIOS.values())) for asks in (kernel.daily, kernel.full))
-        where = f"{kernel.package} of {', '.join(kernel.suites)}, {kernel.machine.architecture}"
-        print(f"  {kernel.name:20}{daily or '-':>3} {full:3}  {where}")
+        try:
+            boot.available(kernel.machine)
+            where = kernels.reach(kernel)
+        except debian.Missing as reason:
+            where = f"not to be had: {reason}"
+        print(f"  {kernel.name:20}{daily or '-':>3} {full:3}  {kernel.machine.architecture}, {where}", flush=True)
     print("scenarios:")
     for scenario in SCENARIOS.values():
         print(f"  {scenario.name:26}{'quick' if scenario.quick else 'full':7}{scenario.shows}")

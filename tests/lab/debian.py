@@ -52,13 +52,29 @@ def unpack(architecture: str, suites: Sequence[str], packages: Sequence[str], di
 
     ``directory``, an empty one, is for apt. Raises ``Missing``.
     """
-    apt = _options(architecture, suites, directory)
-    run(["apt-get", *apt, "-qq", "update"], directory)
-    wanted = [part for package in packages for part in _parts(package, apt, directory)]
+    apt, wanted = _found(architecture, suites, packages, directory)
     run(["apt-get", *apt, "-qq", "download", *wanted], directory)
     for deb in sorted(directory.glob("*.deb")):
         run(["dpkg-deb", "--extract", str(deb), str(directory / "unpacked")], directory)
     return directory / "unpacked"
+
+
+def offered(architecture: str, suites: Sequence[str], package: str) -> list[str]:
+    """What ``unpack`` would fetch for ``package``, by the mirror's index. Raises ``Missing``."""
+    with tempfile.TemporaryDirectory(prefix="tcp-headroom-lab.") as name:
+        directory = pathlib.Path(name)
+        apt, wanted = _found(architecture, suites, [package], directory)
+        run(["apt-get", *apt, "-qq", "--print-uris", "download", *wanted], directory)
+        return wanted
+
+
+def _found(
+    architecture: str, suites: Sequence[str], packages: Sequence[str], directory: pathlib.Path
+) -> tuple[list[str], list[str]]:
+    """The options of apt, and the packages behind the meta packages, once the index of today is there."""
+    apt = _options(architecture, suites, directory)
+    run(["apt-get", *apt, "-qq", "update"], directory)
+    return apt, [part for package in packages for part in _parts(package, apt, directory)]
 
 
 def _options(architecture: str, suites: Sequence[str], directory: pathlib.Path) -> list[str]:

@@ -148,10 +148,22 @@ def image(kernel: Kernel, refresh: bool = False) -> Image:
     return Image(_path(kernel, refresh), kernel.machine, kernel.ram, kernel.cpus)
 
 
-def _path(kernel: Kernel, refresh: bool) -> pathlib.Path:
-    # Entries of one kernel share it.
+def reach(kernel: Kernel) -> str:
+    """Whether it can be had today: its release in the cache, or what the mirror has. Raises ``Missing``."""
+    found = sorted(_home(kernel).glob(IMAGE))
+    if found:
+        return f"in the cache, {Image(found[-1]).release}"
+    return f"on the mirror, {', '.join(debian.offered(kernel.machine.architecture, kernel.suites, kernel.package))}"
+
+
+def _home(kernel: Kernel) -> pathlib.Path:
+    """Where the cache has it; entries of one kernel share it."""
     first = next(one for one in KERNELS if one[1:3] == kernel[1:3] and one.machine == kernel.machine)
-    home = debian.cache() / "kernels" / first.name
+    return debian.cache() / "kernels" / first.name
+
+
+def _path(kernel: Kernel, refresh: bool) -> pathlib.Path:
+    home = _home(kernel)
     if kernel.configuration:
         return built.image(home, kernel.package, kernel.suites, kernel.configuration, refresh)
     found = sorted(home.glob(IMAGE))

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lab import boot, initramfs, kernels
-from lab.__main__ import SCENARIOS
+from lab.__main__ import SCENARIOS, listing
 from workbench.command import ROOT
 
 TESTS = ROOT / "tests"
@@ -49,6 +49,26 @@ def test_other_machines(kernel: kernels.Kernel) -> None:
     done = lab("--kernel", kernel.name, *(word for name in kernels.FEW for word in ("--scenario", name)))
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert f"\n{len(kernels.FEW)} ok, 0 untrue, 0 not run\n" in done.stdout
+
+
+def test_the_list_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is in the cache is said, what the mirror has is asked, and a kernel that is gone is said to be."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cached = tmp_path / "tcp-headroom/kernels/6.1/vmlinuz-6.1.0-1-cloud-amd64"
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    two = [kernel for kernel in kernels.KERNELS if kernel.name in ("6.1", "newest")]
+    monkeypatch.setattr(kernels, "KERNELS", (*two, two[1]._replace(name="gone", package="linux-image-0.99")))
+    monkeypatch.setattr(boot, "available", lambda _machine: None)
+    listing()
+    found = {line.split()[0]: line.partition("amd64, ")[2] for line in capsys.readouterr().out.splitlines()[1:4]}
+    assert found["6.1"] == "in the cache, 6.1.0-1-cloud-amd64"
+    assert found["gone"].startswith("not to be had: apt-")
+    if found["newest"].startswith("not to be had: "):
+        pytest.skip(found["newest"])
+    assert found["newest"].startswith("on the mirror, linux-")
 
 
 def test_what_only_the_newest_kernel_has() -> None:

@@ -15,7 +15,7 @@ import nagiosplugin
 import pytest
 
 from tcp_headroom.memory import state
-from workbench.command import CI, FIXTURES, Output, Run
+from workbench.command import CI, FIXTURES, Output, Run, assert_grammar
 from workbench.documents import STATUS, entries_of
 
 # No deadline: a machine that does other things, too, is slow at times. CI repeats itself, other runs explore.
@@ -54,6 +54,8 @@ def run(
         assert exit.value.code in (0, 1, 2, 3)
         output = Output(exit.value.code, printed.out)
         if re.match(STATUS, printed.out):
+            if output.status.startswith("TCP "):
+                assert_grammar(output.status)
             assert entries_of(output.status)[0], f"contrib/doc/runbook.md has no entry for: {output.status}"
         return output
 

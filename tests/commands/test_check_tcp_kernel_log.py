@@ -34,7 +34,7 @@ class TestVerdict:
         assert host.check_ring() == (
             1,
             f"TCP KERNEL LOG WARNING - too many orphans: 10 messages in the last 1h, the last 5 min ago{NEXT_ORPHANS}. Read from "
-            "/dev/kmsg. 22 more messages of the kernel's network code suppressed | aborts_on_memory=0c coverage=100%;;;0;100 hits=10;0;;0 memory_hits=0;0;0;0 orphan_hits=10;;;0 "
+            "/dev/kmsg. 22 more messages of the network code suppressed | aborts_on_memory=0c coverage=100%;;;0;100 hits=10;0;;0 memory_hits=0;0;0;0 orphan_hits=10;;;0 "
             "suppressed=22;;;0 unclear_hits=0;;;0\n",
         )
 

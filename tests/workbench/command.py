@@ -63,11 +63,14 @@ def assert_grammar(text: str) -> None:
     start = re.match(r"TCP (?:ORPHANS|MEM|LIMITS|KERNEL LOG) (OK|WARNING|CRITICAL|UNKNOWN) - (?=[^ :;.])", text)
     assert start, text
     if start[1] in ("WARNING", "CRITICAL"):
-        assert re.search("[0-9]", text[start.end() : 80]), text
-        reason, _colon, _figure = text[start.end() :].partition(": ")
-        assert not re.search("[0-9]{4}|Next", reason), text
+        # A refused setting need not be a number.
+        assert re.search("[0-9]|refuses a setting", text[start.end() : 80]), text
+        reason, _colon, figure = text[start.end() :].partition(". Next: ")[0].partition(": ")
+        assert not (figure and re.search("[0-9]{4}", reason)), text
     if start[1] != "OK":
         assert 0 <= text.find(". Next: ") < 160 - len(". ") and "Next: ." not in text, text
+    # What Nagios drops from a notification.
+    assert not set(text) & set("`~$&|'\"<>"), text
     assert all(len(word.strip("(),.:;")) <= 40 for word in text.split() if "/" in word), text
 
 

@@ -13,7 +13,7 @@ import nagiosplugin
 
 from tcp_headroom.commands import check_tcp_kernel_log
 from tcp_headroom.proc import clock
-from workbench.command import Output
+from workbench.command import Output, assert_grammar
 
 LABELS = ("orphan_hits", "memory_hits", "unclear_hits")
 
@@ -72,7 +72,10 @@ def run(main: Callable[[list[str]], None], *arguments: str | os.PathLike[str]) -
     assert complaint.getvalue() == "", complaint.getvalue()
     assert code in (0, 1, 2, 3), code
     assert "internal error" not in printed.getvalue(), printed.getvalue()
-    return Output(code, printed.getvalue())
+    output = Output(code, printed.getvalue())
+    if output.status.startswith("TCP "):
+        assert_grammar(output.status)
+    return output
 
 
 def counted(output: Output) -> dict[str, int]:

@@ -208,7 +208,7 @@ def rest(seen: KernelLog) -> Iterator[str]:
         yield f"By cause: {', '.join(causes)}"
     suppressed = seen.hits(views.SUPPRESSED)
     if suppressed:
-        yield f"{wording.count(suppressed, 'more message')} of the kernel's network code suppressed"
+        yield f"{wording.count(suppressed, 'more message')} of the network code suppressed"
 
 
 def explanation(seen: KernelLog) -> Iterator[str]:

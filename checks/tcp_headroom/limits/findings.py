@@ -110,7 +110,8 @@ def high(review: Review) -> str:
         least = kernel_defaults.LEAST_PRESSURE
         texts.append(f"TCP always slowed down: tcp_mem pressure {levels.pressure} pages, default at least {least}")
     if review.pasted:
-        texts.append(f"tcp_mem has the bytes of {review.pasted}, but counts pages")
+        figure = "" if texts else f": max {levels.max}"
+        texts.append(f"tcp_mem has the bytes of {review.pasted}, but counts pages{figure}")
     elif review.like_bytes:
         texts.append("its numbers look like the bytes of tcp_rmem, but tcp_mem counts pages")
     return "; ".join(texts)

@@ -132,7 +132,7 @@ def _sight(reading: Reading, local: bool) -> str:
 def _sightless(shown: str, reading: Reading, local: bool) -> Blind:
     if not reading.scan.speaks:
         name = wording.clean(reading.wanted.name, 60)
-        remedy = "let syslog write kern.* there" if local else "name a log with the kernel's lines"
+        remedy = "let syslog write kern.* there" if local else "name a log with lines of the kernel"
         if name and not local:
             remedy = "check --log-host, and the syslog of that host"
         of = f" of {name}" if name else ""
@@ -149,7 +149,7 @@ def _quiet(shown: str, local: bool, until: float | None, name: str) -> Blind:
         last = f"the last line{of} in {shown} is from {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}"
     if local:
         return Blind(f"{last}, and nothing shows that it is still written", remedy="check syslog")
-    remedy = "let that host's syslog write marks (mark), or say with --silence how long it may be quiet"
+    remedy = "let its syslog write marks (mark), or say with --silence how long it may be quiet"
     return Blind(last, remedy=remedy)
 
 

@@ -102,6 +102,10 @@ class TestVerdict:
         assert (output.perfdata["orphan_hits"], output.perfdata["suppressed"]) == ("10;;;0", "22;;;0")
         os.utime(capture, (time.time() - 7200,) * 2)
         assert run("check_tcp_kernel_log", "--kmsg", capture, "--no-state").code == 3
+        os.utime(capture, (time.time() + 7200,) * 2)
+        output = run("check_tcp_kernel_log", "--kmsg", capture, "--no-state")
+        assert output.code == 3
+        assert "has a time in the future, so nobody knows how old its records are. Next: compare the" in output.text
 
 
 class TestOptions:

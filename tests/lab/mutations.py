@@ -85,7 +85,7 @@ MUTATIONS = (
         "until = window.now",
         "log-proofs",
     ),
-    Mutation("log/samples.py", "FUTURE = 300.0", "FUTURE = 1e9", "log-proofs"),
+    Mutation("log/proof.py", "FUTURE = 300.0", "FUTURE = 1e9", "log-proofs"),
     Mutation(
         "commands/kernel_log.py",
         "for span in self.growth) - logged)",

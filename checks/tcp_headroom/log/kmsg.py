@@ -20,7 +20,7 @@ import stat
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.log import messages
-from tcp_headroom.log.proof import Proof
+from tcp_headroom.log.proof import FUTURE, Proof
 from tcp_headroom.log.views import DEVICE, KERNEL_STAMP, Event, View, classify
 
 TYPE_CHECKING = False
@@ -219,7 +219,10 @@ def view(path: str, clock: Clock, window: Window) -> View:
     until = clock.now
     boot = clock.boot
     if ring.capture_time is not None:
-        zero, until = ring.capture_time - ring.last.usec / 1e6, ring.capture_time
+        if ring.capture_time > clock.now + FUTURE:
+            reason = f"{wording.path(path)} has a time in the future, so nobody knows how old its records are"
+            raise Blind(reason, remedy="compare the clocks of both hosts, or copy the ring again")
+        zero, until = ring.capture_time - ring.last.usec / 1e6, min(ring.capture_time, clock.now)
         # One whose clock is this boot's has the records that the journal has.
         boot = clock.boot if abs(zero - clock.of_uptime(0)) < 2 else "capture"
     events = list(_events(ring.records, zero, boot, window))

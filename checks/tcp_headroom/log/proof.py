@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Span = tuple[float, float]
 
+FUTURE = 300.0
+"""A stamp so many seconds ahead of now is wrong; less is a sender whose clock is ahead."""
 FRESH = 300.0
 """A log that is complete up to so many seconds before now needs no further source: daemons write in turns."""
 

@@ -10,6 +10,7 @@ import re
 
 from tcp_headroom.log import formats, stamps
 from tcp_headroom.log.block_reader import LONGEST
+from tcp_headroom.log.proof import FUTURE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 DISORDER = 3600.0
 """How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
-FUTURE = 300.0
-"""A stamp so many seconds ahead of now is wrong; less is a sender whose clock is ahead."""
 NEIGHBOURS = 50
 """How many lines are tried for some with a stamp."""
 SAMPLES = 8

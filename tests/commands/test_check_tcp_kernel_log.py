@@ -105,7 +105,7 @@ class TestVerdict:
         os.utime(capture, (time.time() + 7200,) * 2)
         output = run("check_tcp_kernel_log", "--kmsg", capture, "--no-state")
         assert output.code == 3
-        assert "has a time in the future, so nobody knows how old its records are. Next: compare the" in output.text
+        assert "has a time in the future, so the age of its records is not known. Next: compare the" in output.text
 
 
 class TestOptions:

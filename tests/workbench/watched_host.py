@@ -34,8 +34,8 @@ MESSAGES = {
 }
 
 
-AHEAD = 1800
-"""Seconds."""
+AHEAD = 240
+"""Seconds; a capture of more than 300 s ahead is refused."""
 
 
 class WatchedHost:

@@ -154,9 +154,9 @@ def judge(
     for state, limits, option in ((nagiosplugin.Critical, critical, "-c"), (nagiosplugin.Warn, warning, "-w")):
         if limits is not None and not limits.match(metric.value):
             where = "inside" if limits.invert else "outside"
-            return nagiosplugin.Result(
-                state, f"{where} the range {str(limits).lstrip('@')} of {option}: {figure}", metric
-            )
+            # Nagios drops a tilde from its notifications, and no figure is below zero.
+            shown = str(limits).lstrip("@").replace("~:", "0:")
+            return nagiosplugin.Result(state, f"{where} the range {shown} of {option}: {figure}", metric)
     return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
 
 

@@ -220,7 +220,7 @@ def view(path: str, clock: Clock, window: Window) -> View:
     boot = clock.boot
     if ring.capture_time is not None:
         if ring.capture_time > clock.now + FUTURE:
-            reason = f"{wording.path(path)} has a time in the future, so nobody knows how old its records are"
+            reason = f"{wording.path(path)} has a time in the future, so the age of its records is not known"
             raise Blind(reason, remedy="compare the clocks of both hosts, or copy the ring again")
         zero, until = ring.capture_time - ring.last.usec / 1e6, min(ring.capture_time, clock.now)
         # One whose clock is this boot's has the records that the journal has.

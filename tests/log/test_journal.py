@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import journal
+from tcp_headroom.log import journal, writer
 from tcp_headroom.log.views import SUPPRESSED, View, Window
 from tcp_headroom.proc.clock import Clock
 from workbench import journals
@@ -151,6 +151,7 @@ class TestEnd:
 
     def test_journald_is_dead(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journal, "DAEMON", "none of that name")
+        monkeypatch.setattr(journal, "UNIT", "none of that name")
         proof = look(tmp_path, OLD, at(2000, "usb 1-1: x"), at(1500, "usb 1-1: y")).proof
         assert proof.spans == [(NOW - 3600, NOW - 1500)]
         assert [(lack.reason, lack.remedy) for lack in proof.lacks] == [
@@ -163,6 +164,7 @@ class TestEnd:
 
     def test_the_newest_entry_is_anybodys(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journal, "DAEMON", "none of that name")
+        monkeypatch.setattr(journal, "UNIT", "none of that name")
         other = entry(NOW - 200, UPTIME - 200, BOOT, _TRANSPORT="syslog", _UID="1000", MESSAGE="x", PRIORITY="6")
         proof = look(tmp_path, OLD, at(1500, "usb 1-1: y"), other).proof
         assert (proof.spans, proof.lacks) == ([(NOW - 3600, NOW)], ())
@@ -177,6 +179,18 @@ class TestEnd:
             finally:
                 process.kill()
         assert (proof.spans, proof.lacks) == ([(NOW - 3600, NOW)], ())
+
+    @pytest.mark.parametrize("processes, seen", [("212\n", True), ("0\n", True), ("", False)])
+    def test_journald_where_proc_hides_it(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, processes: str, seen: bool
+    ) -> None:
+        """The cgroup of its unit has a process, be it one that this PID namespace has no number for."""
+        monkeypatch.setattr(journal, "DAEMON", "none of that name")
+        monkeypatch.setattr(writer, "SERVICES", (str(tmp_path / "nothing"), str(tmp_path)))
+        (tmp_path / journal.UNIT).mkdir()
+        (tmp_path / journal.UNIT / "cgroup.procs").write_text(processes)
+        proof = look(tmp_path, OLD, at(1500, "usb 1-1: y")).proof
+        assert (proof.until, proof.lacks == ()) == (NOW if seen else NOW - 1500, seen)
 
 
 class TestRefusals:

@@ -35,6 +35,7 @@ MISSED = "e9bf28e6e834481bb6f48f548ad13606"
 """MESSAGE_ID of journald's own line "Missed N kernel messages"."""
 DAEMON = "systemd-journal"
 """What the kernel calls journald: the first 15 characters of its name (``TASK_COMM_LEN``)."""
+UNIT = "systemd-journald.service"
 DISORDER = 3600.0
 """How far, in seconds, receptions may run backwards without a record being lost."""
 SPOKEN = 300
@@ -196,7 +197,7 @@ def _ends(
     place: Sequence[str], clock: Clock, local: bool, silence: float, reading: Reading, since: float, deadline: float
 ) -> tuple[float, list[Blind]]:
     """Until when the journal shows all, by the life of journald or by the newest entry, and what is to be said of it."""
-    if local and (clock.now - (reading.newest or 0) <= FRESH or writer.runs(DAEMON)):
+    if local and (clock.now - (reading.newest or 0) <= FRESH or writer.runs(DAEMON, UNIT)):
         return clock.now, []
     newest = max(_newest(place, deadline), since)
     if clock.now - newest <= max(silence, FRESH if local else 0):

@@ -26,6 +26,9 @@ BESIDE = (
 
 DAEMONS = ("rsyslogd", "syslog-ng", "syslogd", "klogd", "metalog", "busybox", "in:imklog")
 
+SERVICES = tuple(f"/sys/fs/cgroup/{place}system.slice" for place in ("", "unified/", "systemd/"))
+"""Where systemd keeps the cgroups of services: unified, hybrid and legacy (systemd.io, "Control Group APIs and Delegation")."""
+
 LATE = 120.0
 """A kernel record so many seconds newer than the newest here should stand here too."""
 SEVERAL = 3
@@ -78,9 +81,22 @@ def beside(path: str, wanted: Wanted, kernel: float | None) -> tuple[float, str]
     return best
 
 
-def runs(daemon: str) -> bool:
-    """Whether a process of that name runs, as far as this user can see."""
-    return any(name == daemon for _process, name in _processes())
+def runs(daemon: str, unit: str) -> bool:
+    """Whether a process of that name runs, or ``unit`` of systemd has one, as far as this user can see.
+
+    /proc may hide the processes of others (``hidepid``, ``ProtectProc=``), ``cgroup.procs`` does not.
+    """
+    return any(name == daemon for _process, name in _processes()) or any(
+        _has_process(f"{at}/{unit}") for at in SERVICES
+    )
+
+
+def _has_process(cgroup: str) -> bool:
+    try:
+        with open(f"{cgroup}/cgroup.procs", "rb") as file:
+            return bool(file.read(64).strip())
+    except OSError:
+        return False
 
 
 def _processes() -> Iterator[tuple[str, str]]:

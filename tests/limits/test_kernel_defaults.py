@@ -151,6 +151,12 @@ def test_without_any_size_nothing_is_known(tmp_path: pathlib.Path, entries: str)
     [
         ("MemTotal:       24684084 kB\nMemFree: 1 kB\n", 24684084),
         ("MemTotal: 8388608 kB\nHighTotal: 7340032 kB\nLowTotal: 1048576 kB\n", 1048576),
+        # Of huge pages no network buffer comes; surplus ones are in the total, and what is no part of all tells nothing.
+        ("MemTotal: 8192 kB\nHugePages_Total:       3\nHugepagesize:       2048 kB\n", 2048),
+        ("MemTotal: 8192 kB\nHugePages_Total: 1\nHugepagesize: 2048 kB\nHugetlb: 6144 kB\n", 2048),
+        ("MemTotal: 8192 kB\nHugePages_Total: 0\nHugepagesize: 2048 kB\nHugetlb: 0 kB\n", 8192),
+        ("MemTotal: 8192 kB\nHugePages_Total: 9\nHugepagesize: 2048 kB\n", 8192),
+        ("MemTotal: 8192 kB\nHugePages_Total: -1\nHugepagesize: 2048 kB\n", 8192),
         ("MemTotal: 0 kB\n", None),
         ("MemTotal: -5 kB\n", None),
         ("MemTotal: 5 MB\n", None),

@@ -258,7 +258,7 @@ def explanation(seen: Limits) -> Iterator[str]:
         by = "meminfo" if by_meminfo else "the size of its hash table"
         movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
         yield (
-            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; {memory.noun} "
+            f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; {memory.whole} "
             f"{wording.size(memory.known)}, by {by}{movable})"
         )
     yield from costs(seen)
@@ -288,7 +288,7 @@ def costs(seen: Limits) -> Iterator[str]:
     each = dict(seen.buffers).get("tcp_wmem", ())
     held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
     memory = review.defaults.memory
-    share = wording.percent(100 * max(0, levels.max) * page / memory.total) if memory.total else ""
+    share = wording.percent(100 * max(0, levels.max) * page / (memory.total - memory.huge)) if memory.total else ""
     part = f", {share} of the {memory.noun}" if share else ""
     yield f"worst case: {held}all of TCP, orphans included, {most}{part}"
     if levels.max > 0 and levels.pressure == levels.max:

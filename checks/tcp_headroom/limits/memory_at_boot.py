@@ -50,13 +50,15 @@ SLACK = 0.9
 
 
 class Memory(
-    namedtuple("Memory", "total hashed capped movable reserved foreign bits low", defaults=[0, 0, False, 64, False])
+    namedtuple(
+        "Memory", "total hashed capped movable reserved foreign bits low huge", defaults=[0, 0, False, 64, False, 0]
+    )
 ):
     """What is known of the memory at boot, in bytes; None where nothing is."""
 
     __slots__ = ()
     total: int | None
-    """What /proc/meminfo says now of the memory that network buffers can come from, ZONE_MOVABLE included."""
+    """What /proc/meminfo says now of the memory that the kernel counts, ZONE_MOVABLE and huge pages included."""
     hashed: int | None
     """What the size of the established-hash table implies: at most so much, as it is rounded up, and more than half."""
     capped: bool
@@ -71,11 +73,18 @@ class Memory(
     """Of a long of the kernel."""
     low: bool
     """Whether ``total`` is the low memory of a machine that has high memory, too."""
+    huge: int
+    """What of ``total`` is set apart as huge pages: it counts for the default, but no network buffer comes from it."""
 
     @property
     def noun(self) -> str:
+        """What ``machine`` is, in words."""
+        return meminfo.noun(self.low, self.huge)
+
+    @property
+    def whole(self) -> str:
         """What ``total`` is, in words."""
-        return meminfo.LOW if self.low else "memory"
+        return meminfo.noun(self.low, 0)
 
     @property
     def known(self) -> int | None:
@@ -92,7 +101,7 @@ class Memory(
 
     @property
     def machine(self) -> int | None:
-        """The most memory the machine may have: a balloon takes from ``total``, and a limit of the boot stays.
+        """The most memory network buffers may have: a balloon takes from ``total``, and a limit of the boot stays.
 
         None where that is not known, or perhaps is another's.
         """
@@ -101,7 +110,8 @@ class Memory(
         hashed = self.hashed // 2 if self.hashed and self.capped else self.hashed
         if self.total is None and self.capped:
             return None
-        return max((bound for bound in (self.total, hashed) if bound is not None), default=None)
+        most = max((bound for bound in (self.total, hashed) if bound is not None), default=None)
+        return most and max(1, most - self.huge)
 
     @property
     def consistent(self) -> bool:
@@ -158,7 +168,7 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     if found:
         # Up to 2.6.27 high memory counted as well (``nr_all_pages``).
         low = found.low is not None and not (release and release < (2, 6, 28))
-        total, bits = found.buffers if low else found.total, found.bits
+        total, bits = found.low if low else found.total, found.bits
         apart = movable(root, page, found)
     try:
         words = list(cmdline.read(root))
@@ -177,7 +187,8 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     capped = entries is not None and (entries >= EHASH_CAP or set_apart(words))
     if entries is None and chosen and total:
         entries = min(chosen, most_entries(total))
-    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root), bits, low)
+    huge = found.huge if found else 0
+    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root), bits, low, huge)
     return memory, Table(entries, bool(chosen)), reasons
 
 

@@ -187,6 +187,9 @@ class Review:
     def _mem_off(self, levels: TcpMem) -> str | None:
         memory = self.defaults.memory
         share = self._mem_share(levels, memory.known)
+        # The default counts huge pages, too: a quarter of what is beside them is not too little.
+        if memory.huge and memory.machine and share is not None and share < 100:
+            share = 100 if levels.max * self.page >= memory.machine // SHARE else share
         tiny = levels.max * self.page < TINY
         return self._off(share, share if tiny else self._mem_share(levels, memory.agreed))
 
@@ -238,11 +241,23 @@ class Review:
     @property
     def most_levels(self) -> TcpMem | None:
         """The most that is recommended: a quarter of the memory, or the default if that is more; None if not known."""
-        memory, default = self.defaults.memory, self.defaults.levels(self.page)
-        most = None
-        if memory.machine is not None:
-            most = kernel_defaults.levels_below((memory.machine - memory.movable) // SHARE // self.page)
+        default, most = self._fitting, self._share
         return max((one for one in (most, default) if one), key=lambda levels: levels.max, default=None)
+
+    @property
+    def _share(self) -> TcpMem | None:
+        """The levels for a quarter of the memory; None where that is not known."""
+        memory = self.defaults.memory
+        if memory.machine is None:
+            return None
+        return kernel_defaults.levels_below(max(1, memory.machine - memory.movable) // SHARE // self.page)
+
+    @property
+    def _fitting(self) -> TcpMem | None:
+        """The default, unless huge pages, which it counts, leave less memory than it allows: then a quarter of that."""
+        memory, default = self.defaults.memory, self.defaults.levels(self.page)
+        fits = not (memory.huge and memory.machine and default and default.max * self.page > memory.machine)
+        return default if fits else self._share
 
     @property
     def recommended(self) -> int | None:
@@ -282,7 +297,7 @@ class Review:
         kept = self._kept(MEM, self.levels)
         if kept:
             return TcpMem(*kept)
-        default = self.defaults.levels(self.page)
+        default = self._fitting
         if default is None or self.like_bytes or self.levels.max < default.max:
             return default
         if self.levels.in_order and not (self.too_high or self.floored):

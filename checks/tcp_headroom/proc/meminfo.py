@@ -5,6 +5,10 @@ boot, and lxcfs shows a container's limit in its place. ``LowTotal`` exists on 3
 machines with high memory (CONFIG_HIGHMEM, fs/proc/meminfo.c): what the kernel can
 address directly, from which network buffers come.
 
+Huge pages that are set apart (``HugePages_Total`` of ``Hugepagesize``; since 4.19 ``Hugetlb``, which has all
+sizes) are for programs that ask for them, whether in use or free: no network buffer ever comes from them
+(Documentation/admin-guide/mm/hugetlbpage.rst). The limits that the kernel sets by itself count them all the same.
+
 ``VmallocTotal`` tells how wide a long of the kernel is, whatever the reader is built for:
 it is a part of the kernel's addresses, so below 4 GiB where they have 32 bits, and 64 GiB at
 least elsewhere (arch/*/include/asm, VMALLOC_START and VMALLOC_END). ``uname`` would
@@ -21,12 +25,22 @@ from tcp_headroom.proc import reading
 
 FILE = "meminfo"
 
-LOW = "low memory"
+LOW, NOT_HUGE = "low memory", "memory without huge pages"
 
-_WANTED = ("MemTotal:", "LowTotal:", "MemAvailable:", "MemFree:", "LowFree:", "VmallocTotal:")
+_WANTED = (
+    "MemTotal:",
+    "LowTotal:",
+    "MemAvailable:",
+    "MemFree:",
+    "LowFree:",
+    "VmallocTotal:",
+    "Hugetlb:",
+    "Hugepagesize:",
+)
+_PAGES = "HugePages_Total:"
 
 
-class Meminfo(namedtuple("Meminfo", "total low available bits", defaults=[None, None, 64])):
+class Meminfo(namedtuple("Meminfo", "total low available bits huge", defaults=[None, None, 64, 0])):
     """Memory in bytes."""
 
     __slots__ = ()
@@ -41,16 +55,23 @@ class Meminfo(namedtuple("Meminfo", "total low available bits", defaults=[None, 
     """
     bits: int
     """Of a long of this kernel, 32 or 64; 64 where nothing tells."""
+    huge: int
+    """What is set apart as huge pages; 0 where they can be in high memory."""
 
     @property
     def buffers(self) -> int:
         """What network buffers can come from."""
-        return self.total if self.low is None else self.low
+        return self.total - self.huge if self.low is None else self.low
 
     @property
     def noun(self) -> str:
         """What ``buffers`` is, in words."""
-        return "memory" if self.low is None else LOW
+        return noun(self.low is not None, self.huge)
+
+
+def noun(low: bool, huge: int) -> str:
+    """What network buffers can come from, in words."""
+    return LOW if low else NOT_HUGE if huge else "memory"
 
 
 def read(root: str) -> Meminfo:
@@ -60,15 +81,17 @@ def read(root: str) -> Meminfo:
 
 def parse(text: str) -> Meminfo:
     """Raises ``Blind`` if there is no MemTotal, or it is not a positive number of kB."""
-    found = {}
+    found, pages = {}, 0
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 3 and words[0] in _WANTED and words[2] == "kB":
-            try:
+        try:
+            if len(words) == 3 and words[0] in _WANTED and words[2] == "kB":
                 found[words[0]] = reading.integer(words[1]) << 10
-            except ValueError:
-                continue
-    total, low, available, free, low_free, addresses = map(found.get, _WANTED)
+            elif len(words) == 2 and words[0] == _PAGES:
+                pages = reading.integer(words[1])
+        except ValueError:
+            continue
+    total, low, available, free, low_free, addresses, huge, size = map(found.get, _WANTED)
     if total is None or total <= 0:
         raise Blind(f"{FILE} has no readable MemTotal")
     available = free if available is None else available
@@ -77,7 +100,10 @@ def parse(text: str) -> Meminfo:
     else:
         low = None
     bits = 32 if low or (addresses and 0 < addresses <= 1 << 32) else 64
-    return Meminfo(total, low, None if available is None else max(0, available), bits)
+    huge = pages * (size or 0) if huge is None else huge
+    # What is no part of the whole tells nothing.
+    huge = huge if low is None and 0 < huge < total else 0
+    return Meminfo(total, low, None if available is None else max(0, available), bits, huge)
 
 
 def long_bits(root: str) -> int:

@@ -25,8 +25,8 @@ def tree(tmp_path: pathlib.Path) -> pathlib.Path:
     return plant(tmp_path / "root", INITS[SYSTEMD])
 
 
-def read(tree: pathlib.Path) -> sysctl_files.Found:
-    return sysctl_files.read(str(tree), procfs=str(tree.parent / "proc"))
+def read(tree: pathlib.Path, running: bool = False) -> sysctl_files.Found:
+    return sysctl_files.read(str(tree), procfs=str(tree.parent / "proc"), running=running)
 
 
 def said(found: sysctl_files.Found) -> list[str]:
@@ -82,28 +82,35 @@ class TestWhatBoots:
     def test_nothing_boots_it(self, files: Mapping[str, str], reason: str, tmp_path: pathlib.Path) -> None:
         with pytest.raises(Blind) as error:
             sysctl_files.read(str(plant(tmp_path, files)))
-        assert str(error.value) == reason.replace("REMEDY", "give the root of the host with --sysctl-root DIR")
+        assert str(error.value) == reason.replace("REMEDY", "check --sysctl-root")
 
     @pytest.fixture
-    def running(self, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    def running(self, tree: pathlib.Path) -> pathlib.Path:
         """The tree is taken for the root of the running system."""
-        monkeypatch.setattr(host_root.Root, "running", True)
+        plant(tree, {"../proc/self/ns/": ""})
         return tree
 
     def test_systemd_runs(self, running: pathlib.Path) -> None:
         plant(running, {"run/systemd/system/": ""})
+        assert read(running, running=True).boots == SYSTEMD
+
+    def test_a_pod_that_has_the_run_of_the_host(self, running: pathlib.Path) -> None:
+        """No marker, and /run/systemd as the host has it, but a PID namespace of its own."""
+        plant(running, {"run/systemd/system/": "", "../proc/self/ns/pid": ""})
+        with pytest.raises(Blind, match="^this is a container .its processes are not those of the machine., whose"):
+            read(running, running=True)
         assert read(running).boots == SYSTEMD
 
     @pytest.mark.parametrize("name", ["init", "openrc-init", "runit", "procd"])
     def test_another_init_runs(self, name: str, running: pathlib.Path) -> None:
         plant(running, {"../proc/1/comm": f"{name}\n", "sbin/sysctl": ""})
-        assert read(running).boots == PROCPS
+        assert read(running, running=True).boots == PROCPS
 
     @pytest.mark.parametrize("marker", init_system.CONTAINER)
     def test_a_container(self, marker: str, running: pathlib.Path) -> None:
         plant(running, {"run/systemd/system/": "", marker: ""})
         with pytest.raises(Blind) as error:
-            read(running)
+            read(running, running=True)
         assert str(error.value) == (
             f"this is a container ({marker} exists), whose files do not boot the machine; "
             "give the root of the host with --sysctl-root DIR"
@@ -118,22 +125,23 @@ class TestWhatBoots:
         """systemd is installed, but is not what runs."""
         plant(running, {"../proc/1/comm": "tini|\n", "usr/lib/systemd/systemd-sysctl": "", "sbin/sysctl": ""})
         with pytest.raises(Blind) as error:
-            read(running)
+            read(running, running=True)
         assert str(error.value) == (
-            "the first process is tini?, which is no known init; give the root of the host with --sysctl-root DIR"
+            "the first process is tini?, which is no known init; "
+            "give the root of the host with --sysctl-root (/ if this is the host)"
         )
 
     def test_the_first_process_cannot_be_seen(self, running: pathlib.Path) -> None:
         (running.parent / "proc/1/comm").unlink()
         with pytest.raises(Blind, match="^.*/proc/1/comm does not exist; give"):
-            read(running)
+            read(running, running=True)
 
     def test_this_machine(self) -> None:
         """Whatever runs here, there is an answer or a reason."""
         try:
-            assert sysctl_files.read().boots in (SYSTEMD, PROCPS, BUSYBOX)
+            assert sysctl_files.read(running=True).boots in (SYSTEMD, PROCPS, BUSYBOX)
         except Blind as error:
-            assert "give the root of the host with --sysctl-root DIR" in str(error)
+            assert "give the root of the host with --sysctl-root " in str(error)
 
     @pytest.mark.parametrize("root, reason", [("gone", "No such file or directory"), ("a\0b", "not a valid path")])
     def test_no_root(self, root: str, reason: str) -> None:
@@ -296,6 +304,30 @@ class TestTuned:
     def test_profile(self, files: Mapping[str, str], where: str | None, tree: pathlib.Path) -> None:
         plant(tree, {"/etc/tuned/active_profile": "p\n", **files})
         assert read(tree).blind == ([self.doubt("p", where)] if where else [])
+
+    @pytest.mark.parametrize(
+        "profile, file, running, sure",
+        [
+            ("1 2 3", "1 2 3", "9 9 9", True),
+            ('"1\t2 3"', "1 2  3", "", True),
+            ("1 2 3", "1 2 4", "1 2 3", False),
+            # No file has it, so what runs is of the profile, and the profile of the next boot, too.
+            ("1 2 3", None, "1\t2\t3", True),
+            ("1 2 3", None, "1\t2\t4", False),
+            ("1 2 3", None, "", False),
+            ("${levels}", None, "1\t2\t3", False),
+        ],
+    )
+    def test_where_all_agree_nothing_is_uncertain(
+        self, tree: pathlib.Path, profile: str, file: str | None, running: str, sure: bool
+    ) -> None:
+        plant(tree, {"/etc/tuned/active_profile": "p\n", "/etc/tuned/p/tuned.conf": f"[sysctl]\n{MEM} = {profile}\n"})
+        plant(tree, {f"{D}/a.conf": f"{MEM} = {file}\n"} if file else {})
+        plant(tree, {"../proc/sys/net/ipv4/tcp_mem": f"{running}\n"} if running else {})
+        found = read(tree)
+        assert found.blind == ([] if sure else [self.doubt("p", "/etc/tuned/p/tuned.conf line 2")])
+        place = f"{D}/a.conf" if file else "/etc/tuned/p/tuned.conf"
+        assert not sure or (found.settings[MEM].value, found.settings[MEM].path) == ("1 2 3", place)
 
     def test_include(self, tree: pathlib.Path) -> None:
         """In a circle, too."""

@@ -47,11 +47,11 @@ def test_a_first_process_that_is_not_the_machines() -> None:
         "from tcp_headroom.blind import Blind\n"
         "init_system.exists = lambda tree, path: False\n"
         'host_root.Root.kind = lambda tree, path: host_root.FILE if path == "/sbin/sysctl" else host_root.NOTHING\n'
-        'try: print(init_system.tool(host_root.Root("/"), "/proc"))\n'
+        'try: print(init_system.tool(host_root.Root("/"), "/proc", True))\n'
         "except Blind as reason: print(reason)"
     )
     assert inside(code, "mount -t proc proc /proc", "--pid", "--fork") == (
-        "this is a container (its first process, s6-svscan, is not that of the machine), whose files do not boot the "
+        "this is a container (its processes are not those of the machine), whose files do not boot the "
         "machine; give the root of the host with --sysctl-root DIR"
     )
 

@@ -49,11 +49,6 @@ class Root:
     def __exit__(self, *_error: object) -> None:
         os.close(self._top)
 
-    @property
-    def running(self) -> bool:
-        """Whether this is the root of this process itself."""
-        return os.path.samestat(os.fstat(self._top), os.stat("/"))
-
     def leads_to(self, path: str) -> str:
         """``path`` without the links in it; what the last of them names need not exist.
 

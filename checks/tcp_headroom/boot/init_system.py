@@ -38,44 +38,41 @@ _SYSTEMD_SYSCTL = ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysc
 _SYSCTL = ("/sbin/sysctl", "/usr/sbin/sysctl", "/bin/sysctl", "/usr/bin/sysctl")
 _RELEASES = ("/etc/alpine-release", "/etc/openwrt_release")
 _REMEDY = "give the root of the host with --sysctl-root DIR"
+_HERE = "give the root of the host with --sysctl-root (/ if this is the host)"
+_GIVEN = "check --sysctl-root"
 
 
-def tool(tree: host_root.Root, procfs_root: str) -> str:
+def tool(tree: host_root.Root, procfs_root: str, running: bool) -> str:
     """``SYSTEMD``, ``PROCPS`` or ``BUSYBOX``. Raises ``Blind`` if nothing tells, as in a container.
 
-    ``procfs_root`` is where the /proc of the running system is.
+    ``procfs_root`` is where the /proc of the running system is; ``running``: whether ``tree`` is the root of this
+    process itself, and nobody has said that it is the host's.
     """
-    if tree.running:
-        for marker in CONTAINER:
-            if exists(tree, marker):
-                raise Blind(
-                    f"this is a container ({marker} exists), whose files do not boot the machine", remedy=_REMEDY
-                )
+    if running:
+        sign = next((f"{marker} exists" for marker in CONTAINER if exists(tree, marker)), "")
+        if not sign and _inside(procfs_root):
+            sign = "its processes are not those of the machine"
+        if sign:
+            raise Blind(f"this is a container ({sign}), whose files do not boot the machine", remedy=_REMEDY)
     if _ask(tree.kind, "/run/systemd/system") == host_root.DIRECTORY:
         return SYSTEMD
-    if tree.running:
+    if running:
         first = _first_process(procfs_root)
         if first not in INITS:
-            raise Blind(f"the first process is {wording.clean(first, 40)}, which is no known init", remedy=_REMEDY)
-        if _inside(procfs_root):
-            raise Blind(
-                f"this is a container (its first process, {first}, is not that of the machine), whose files do not boot "
-                "the machine",
-                remedy=_REMEDY,
-            )
+            raise Blind(f"the first process is {wording.clean(first, 40)}, which is no known init", remedy=_HERE)
     elif _ask(tree.kind, "/sbin/init") == host_root.FILE:
         if os.path.basename(_ask(tree.leads_to, "/sbin/init")) == "systemd":
             return SYSTEMD
     elif any(_ask(tree.kind, path) == host_root.FILE for path in _SYSTEMD_SYSCTL):
         return SYSTEMD
     else:
-        raise Blind("the root given has no /sbin/init", remedy=_REMEDY)
+        raise Blind("the root given has no /sbin/init", remedy=_GIVEN)
     for path in _SYSCTL:
         if _ask(tree.kind, path) == host_root.FILE:
             # The order is that of the distribution's script, whatever its sysctl is.
             small = os.path.basename(_ask(tree.leads_to, path)).startswith("busybox")
             return BUSYBOX if small or any(exists(tree, release) for release in _RELEASES) else PROCPS
-    raise Blind("there is no sysctl command", remedy=_REMEDY)
+    raise Blind("there is no sysctl command", remedy=_REMEDY if running else _GIVEN)
 
 
 def _inside(procfs_root: str) -> bool:
@@ -92,7 +89,7 @@ def _first_process(procfs_root: str) -> str:
     try:
         return reading.read(procfs_root, "1/comm").strip()
     except Blind as error:
-        raise Blind(error.reason, remedy=_REMEDY) from None
+        raise Blind(error.reason, remedy=_HERE) from None
 
 
 def _ask(question: Callable[[str], str], path: str) -> str:

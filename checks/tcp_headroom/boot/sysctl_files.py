@@ -38,8 +38,8 @@ from collections import namedtuple
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.boot import host_root, init_system, kernel_arguments, tuned
-from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD, Rules, Setting
-from tcp_headroom.proc import cmdline, osrelease
+from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD, Rules, Setting, folded
+from tcp_headroom.proc import cmdline, osrelease, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,16 +108,16 @@ class _Doubts:
         return [sentence for order, sentence in self._all if order is None or not rules.settled(order)]
 
 
-def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -> Found:
+def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, running: bool = False) -> Found:
     """What the next boot of the machine whose root is ``root`` does to the sysctls ``names``.
 
-    ``procfs`` is where the /proc of that machine is, for the command line of the kernel
-    and, where ``root`` is "/", the first process. Raises ``Blind`` if nothing tells what
+    ``procfs`` is where the /proc of that machine is, for the command line of the kernel. ``running``: ``root`` is that
+    of this process, so its first process tells whether that is the machine's. Raises ``Blind`` if nothing tells what
     applies sysctls at boot.
     """
     names = tuple(names)
     with host_root.Root(root) as tree:
-        tool = init_system.tool(tree, procfs)
+        tool = init_system.tool(tree, procfs, running)
         doubts = _Doubts()
         notes: list[str] = []
         rules = Rules(tool, names)
@@ -130,14 +130,15 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
             notes += rules.notes
             notes += _passed_over(tree, tool, files, names)
         settings = rules.answer()
+        release = osrelease.read(procfs)
+        old = bool(release and release < kernel_arguments.SINCE)
         try:
             early = kernel_arguments.settings(procfs, names)
         except Blind as error:
             early = {}
-            if len(settings) < len(names):
+            if len(settings) < len(names) and not old:
                 doubts.add(f"{error}; it may set what no file sets")
-        release = osrelease.read(procfs) if early else None
-        if release and release < kernel_arguments.SINCE:
+        if old:
             notes += (
                 f"{given.path} sets {name}, but this kernel is too old to use that" for name, given in early.items()
             )
@@ -149,7 +150,11 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES) -
             settings.update(_of_ufw(tree, names, notes))
         except OSError as error:
             doubts.add(f"cannot read what ufw sets: {host_root.reason(error)}")
-        for sentence in _later(tree, tool, names):
+        if tool == SYSTEMD:
+            for path in (path for path in _CREDENTIALS if init_system.exists(tree, path)):
+                doubts.add(f"{path} exists, which systemd applies after all files; this check does not read it")
+        overrides, blind = tuned.overrides(tree, names)
+        for sentence in (*_of_tuned(overrides, settings, procfs), *blind):
             doubts.add(sentence)
         return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
 
@@ -250,13 +255,25 @@ def _feed(tree: host_root.Root, rules: Rules, files: list[str], doubts: _Doubts)
             doubts.add(f"{shown} was not read to its end: there are too many patterns", order)
 
 
-def _later(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[str]:
-    """Sentences on what is set after the files, or may be."""
-    if tool == SYSTEMD:
-        for path in _CREDENTIALS:
-            if init_system.exists(tree, path):
-                yield f"{path} exists, which systemd applies after all files; this check does not read it"
-    yield from tuned.overrides(tree, names)
+def _of_tuned(overrides: list[tuned.Override], settings: dict[str, Setting], procfs: str) -> Iterator[str]:
+    """Sentences on profiles that set another value than the files, or than what runs where no file sets any.
+
+    What runs because a profile has set it, and no file has, is what a reboot sets: it comes into ``settings``.
+    """
+    for name in sorted({one.setting.name for one in overrides}):
+        lines = [one for one in overrides if one.setting.name == name]
+        value = settings[name].value if name in settings else _running(procfs, name)
+        if any(one.setting.value != value for one in lines):
+            yield from (one.doubt for one in lines)
+        else:
+            settings.setdefault(name, lines[-1].setting)
+
+
+def _running(procfs: str, name: str) -> str:
+    try:
+        return folded(reading.read(procfs, f"sys/{name.replace('.', '/')}"))
+    except Blind:
+        return ""
 
 
 def _of_ufw(tree: host_root.Root, names: tuple[str, ...], notes: list[str]) -> dict[str, Setting]:

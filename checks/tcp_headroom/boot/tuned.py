@@ -8,16 +8,19 @@ in a section of ``type=sysctl``. Unless ``reapply_sysctl`` in
 again (tuned/plugins/plugin_sysctl.py), so a file there wins over the profile.
 
 Whether tuned runs at all is not looked at, nor what it computes: values may hold
-variables and functions. So this only says that there is something to look at.
+variables and functions. So a profile is no answer by itself, but only beside what a
+file sets, or what runs: where they agree, there is nothing to be unsure of.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections import namedtuple
 
 from tcp_headroom import wording
 from tcp_headroom.boot import host_root
+from tcp_headroom.boot.sysctl_rules import Setting, folded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +36,26 @@ LIMIT = 1 << 16
 """Most bytes read of a file of tuned."""
 
 
-def overrides(tree: host_root.Root, names: Iterable[str]) -> list[str]:
-    """A sentence on each line of the active profile that sets one of ``names``, or on why that cannot be told."""
-    found = []
+class Override(namedtuple("Override", "profile setting")):
+    """A line of a profile that sets a sysctl."""
+
+    __slots__ = ()
+    profile: str
+    setting: Setting
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not known what a reboot sets."""
+        return (
+            f"the tuned profile {wording.clean(self.profile, 40)} sets {self.setting.name} in "
+            f"{wording.path(self.setting.path)} line {self.setting.line}; whether it wins depends on reapply_sysctl in "
+            "/etc/tuned/tuned-main.conf"
+        )
+
+
+def overrides(tree: host_root.Root, names: Iterable[str]) -> tuple[list[Override], list[str]]:
+    """The lines of the active profile that set one of ``names``, and sentences on why others cannot be seen."""
+    found, blind = [], []
     wanted = {name.replace(".", "/"): name for name in names}
     try:
         todo = _text(tree, ACTIVE).split()
@@ -53,15 +73,12 @@ def overrides(tree: host_root.Root, names: Iterable[str]) -> list[str]:
                     todo += value.replace(",", " ").replace(";", " ").split()
                 name = wanted.get(key.replace(".", "/"))
                 if name and section == "sysctl":
-                    found.append(
-                        f"the tuned profile {wording.clean(profile, 40)} sets {name} in {wording.path(path)} line "
-                        f"{number}; whether it wins depends on reapply_sysctl in /etc/tuned/tuned-main.conf"
-                    )
+                    found.append(Override(profile, Setting(name, folded(value.strip("\"'")), path, number)))
         if todo:
-            found.append(f"the active profile of tuned includes too many others, and only {PROFILES} were read")
+            blind.append(f"the active profile of tuned includes too many others, and only {PROFILES} were read")
     except OSError as error:
-        found.append(f"cannot read the active profile of tuned: {host_root.reason(error)}")
-    return found
+        blind.append(f"cannot read the active profile of tuned: {host_root.reason(error)}")
+    return found, blind
 
 
 def _file(tree: host_root.Root, profile: str) -> str | None:

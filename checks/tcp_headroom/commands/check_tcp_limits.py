@@ -89,7 +89,8 @@ class Limits(plugin.Host):
             else:
                 self.notes += defaults.reasons
                 if None in (defaults.orphans, defaults.levels(tcp_mem.page_size())):
-                    self.unseen.append(Blind("the defaults of this old kernel are not all known"))
+                    remedy = "leave this check out on that host"
+                    self.unseen.append(Blind("the defaults of this old kernel are not all known", remedy=remedy))
             peak, settings = self.read_peak(), self.read_settings()
         self.buffers = [pair for pair in map(self.read_buffers, ("tcp_rmem", "tcp_wmem")) if pair]
         self.review = Review(
@@ -153,7 +154,7 @@ class Limits(plugin.Host):
         from tcp_headroom.boot import sysctl_files
 
         try:
-            found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM))
+            found = sysctl_files.read("/" if root is None else root, self.root, (MAX_ORPHANS, MEM), root is None)
         except Blind as reason:
             remedy = f"{reason.remedy or 'see why with -v'}, or use --no-drift"
             self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason.reason}", remedy=remedy))

@@ -333,6 +333,13 @@ class TestDamage:
         output = place.check("--file", place.write("all.log", START, *(f"{bsd(500)} {quote}" for quote in quotes), END))
         assert (output.code, total(output)) == (OK, 0), output.text
 
+    @pytest.mark.parametrize("mark", ["#012", "\\n", "kern.log.1:", ","])
+    def test_quoted_from_long_ago(self, place: Place, mark: str) -> None:
+        """Whatever stands before the quotation: what is older than the window is of no concern."""
+        quote = f"{bsd(500)} web1 report[9]: last week:{mark}{kernel(7 * 86400, MEMORY)}"
+        output = place.check("--file", place.write("all.log", START, quote, END))
+        assert (output.code, total(output)) == (OK, 0), output.text
+
     @pytest.mark.parametrize(
         "line",
         [

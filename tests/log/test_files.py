@@ -198,6 +198,13 @@ class TestOfManyHosts:
         )
         assert hits(self.view(log), "memory") == 1
 
+    def test_a_name_from_before_the_host_had_its_own(self, tmp_path: pathlib.Path) -> None:
+        """Only lines of another boot have this host's name, as the daemon was started with that of the image."""
+        days = [ago * 86400.0 for ago in (13, 12, 11)]
+        new = line(7000, "eth0: up", host="ubuntu") + line(600, MEMORY, host="ubuntu")
+        late = self.LATE.replace(b"web2", b"ubuntu")
+        assert hits(self.view(write(tmp_path / "syslog", self.own(*days) + new + late)), "memory") == 1
+
 
 class TestRotation:
     """A message counts once, whatever of its file exists at the moment."""
@@ -250,6 +257,20 @@ class TestRotation:
     def test_names_of_other_files(self, log: pathlib.Path, name: str) -> None:
         write(log.parent / name, self.OLDER, ago=2000)
         assert hits(look(log)) == 1
+
+    def test_a_neighbour_named_by_its_address(self, tmp_path: pathlib.Path) -> None:
+        """``10.0.0.5.1`` is the rotated part of ``10.0.0.5``, and none of ``10.0.0.1``."""
+        log = write(tmp_path / "10.0.0.1", self.NEWER)
+        write(tmp_path / "10.0.0.5.1", self.OLDER, ago=2000)
+        assert hits(look(log)) == 1
+        write(tmp_path / "10.0.0.1.1", self.OLDER, ago=2000)
+        assert hits(look(log)) == 3
+
+    def test_what_was_put_aside_is_no_part(self, log: pathlib.Path) -> None:
+        write(log.parent / "kern.log.1", quiet(2500) + line(2400), ago=2000)
+        write(log.parent / "old/kern.log.1", OLD + line(2600), ago=2600)
+        view = look(log)
+        assert (hits(view), view.proof.since) == (2, NOW - 2500)
 
     def test_two_stages_of_one_file(self, log: pathlib.Path) -> None:
         """``.2`` stands beside the unfinished ``.2.gz``."""
@@ -385,7 +406,59 @@ class TestRotation:
         assert [note for note in view.notes if "renamed" in note] == [again] * notes
 
 
+def in_zone(hours: float, ago: float, message: str, host: str) -> bytes:
+    return line(ago - hours * 3600, message, host=host)
+
+
+class TestZones:
+    """Hosts that stamp in their own zones, in one file: what the last line says of its own stamp is of that host alone."""
+
+    @pytest.mark.parametrize("hours", [9, 5.5, -5])
+    @pytest.mark.parametrize("last", [1, 3])
+    @pytest.mark.parametrize("speaker", ["web1", "tokyo"])
+    def test_of_several_hosts(self, tmp_path: pathlib.Path, hours: float, last: int, speaker: str) -> None:
+        zones = {"web1": 0.0, "tokyo": hours}
+        text = b"".join(
+            in_zone(zones[host], ago, "eth0: link is up", host)
+            for ago in range(9000, 30, -30)
+            for host in ("tokyo", "web1")
+        )
+        text += in_zone(zones[speaker], 20, HIT, speaker)
+        text += b"".join(in_zone(hours, 0, "eth0: link is up", "tokyo") for _line in range(last))
+        view = look(write(tmp_path / "all.log", text))
+        assert (hits(view), view.proof.doubts) == (1, ())
+
+    @pytest.mark.parametrize("hours", [9, -5])
+    def test_of_one_daemon_for_all(self, tmp_path: pathlib.Path, hours: float) -> None:
+        text = b"".join(in_zone(hours, ago, "eth0: link is up", f"web{ago % 3}") for ago in range(9000, 0, -30))
+        view = look(
+            write(tmp_path / "all.log", text + in_zone(hours, 1200, HIT, "web9") + in_zone(hours, 0, "x", "web1"))
+        )
+        assert hits(view) == (1 if hours > 0 else 0)
+        assert hours > 0 or "may live in another time zone" in view.proof.doubts[0]
+
+    def test_the_newest_file_is_empty(self, tmp_path: pathlib.Path) -> None:
+        """The zone shows in the rotated part then."""
+        parts = in_zone(9, 9000, "eth0: link is up", "web1") + in_zone(9, 1700, HIT, "web1")
+        write(tmp_path / "kern.log.1", parts + in_zone(9, 1500, "eth0: link is up", "web1"), ago=1500)
+        assert hits(look(write(tmp_path / "kern.log", b""))) == 1
+
+
 class TestHosts:
+    @pytest.mark.parametrize("asked, others", [("web1", "web1{}"), ("10.0.0.1", "10.0.0.1{}"), ("web1", "web1-{}")])
+    def test_names_that_begin_alike(self, tmp_path: pathlib.Path, asked: str, others: str) -> None:
+        """Whatever the others write, the last line of this one is found."""
+        loud = b"".join(line(100, "GET /", host=others.format(number % 10), tag="nginx[7]:") for number in range(9000))
+        log = write(tmp_path / "all.log", line(9000, "eth0: up", host=asked) + line(110, host=asked) + loud)
+        view = look(log, host=asked)
+        assert (hits(view), view.proof.until) == (1, NOW - 110)
+
+    def test_programs_that_speak_of_kernels(self, tmp_path: pathlib.Path) -> None:
+        other = line(3000, "GET /api/kernels/7/channels from kernel gateway 200 3.11ms", tag="jupyterhub[77]:")
+        last = line(0, "GET /", tag="jupyterhub[77]:")
+        log = write(tmp_path / "syslog", other.replace(b"15:10", b"12:10") * 20 + quiet(8000) + other * 2000 + last)
+        assert look(log).proof.lacks == ()
+
     def test_one_of_many(self, tmp_path: pathlib.Path) -> None:
         log = write(
             tmp_path / "messages", OLD + line(9, host="web1.example.com") + line(8, host="web2") + line(7, host="web2")

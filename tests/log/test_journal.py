@@ -225,6 +225,15 @@ class TestRefusals:
         with pytest.raises(Blind, match="there is no journalctl on this host"):
             journal.view(CLOCK, HOUR)
 
+    def test_journalctl_cannot_be_run(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = tmp_path / "journalctl"
+        program.write_text("")
+        monkeypatch.setattr(journal, "PROGRAMS", (str(program),))
+        with pytest.raises(
+            Blind, match="^cannot run .*journalctl: Permission denied; use --source kmsg or --source file"
+        ):
+            journal.view(CLOCK, HOUR)
+
     def test_damaged_file(self, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "system.journal"
         path.write_bytes(b"LPKSHHRH" + bytes(range(256)) * 40)

@@ -156,9 +156,12 @@ def _by_program(file: IO[bytes], shown: str, ending: str) -> Iterator[Block]:
     program = next((path for path in PROGRAMS[ending] if os.path.exists(path)), None)
     if not program:
         raise Blind(f"{shown} is compressed in a way Python cannot read, and there is no {PROGRAMS[ending][0]}")
-    process = subprocess.Popen(
-        [program, "-d", "-c", "-q"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
-    )
+    try:
+        process = subprocess.Popen(
+            [program, "-d", "-c", "-q"], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+        )
+    except OSError as error:
+        raise Blind(f"{shown} is compressed, and {program} cannot be run: {wording.failure(error)}") from None
     assert process.stdout
     try:
         yield from _whole_lines(process.stdout)

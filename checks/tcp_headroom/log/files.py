@@ -60,7 +60,7 @@ def view(
     this boot that a hit would show there. ``silence``: how long, in seconds, another host may be quiet. Raises
     ``Blind`` if the file cannot be read.
     """
-    accepts, name, local = _whose(path, window, host, usual)
+    accepts, name, local = _whose(path, window, host, usual, clock.booted)
     wanted = Wanted(window, accepts, name, clock.booted - 1 if local else None)
     reading = Reading(path, clock, wanted, sighted)
     status = None
@@ -78,7 +78,9 @@ def view(
     return concluded(path, status, local, silence, reading)
 
 
-def _whose(path: str, window: Window, host: str | None, usual: bool) -> tuple[Callable[[str | None], bool], str, bool]:
+def _whose(
+    path: str, window: Window, host: str | None, usual: bool, booted: float
+) -> tuple[Callable[[str | None], bool], str, bool]:
     """Which hosts' lines count, which name to look for in a log of many, and whether the log is this host's own.
 
     It is by its path, or because its newest lines carry this host's name.
@@ -90,7 +92,7 @@ def _whose(path: str, window: Window, host: str | None, usual: bool) -> tuple[Ca
     newest = _newest_hosts(path, window)
     short = own.partition(".")[0]
     others = newest - {own, "localhost"}
-    if not usual or (own not in newest and not (others and _speaks(path, short, window))):
+    if not usual or (own not in newest and not (others and _speaks(path, short, window, booted))):
         return lambda name: True, "", usual or own in newest
     # On a host that takes in the logs of others, too, its own lines alone are of this host.
     return (
@@ -113,8 +115,11 @@ def _newest_hosts(path: str, window: Window) -> set[str]:
     return {own if formats.name_matches(host, own.partition(".")[0]) else host for host in hosts if host}
 
 
-def _speaks(path: str, name: str, window: Window) -> bool:
-    """Whether a line of this host stands further back, there or in the newest rotated part: others may have written since."""
+def _speaks(path: str, name: str, window: Window, booted: float) -> bool:
+    """Whether a line of this host stands further back, there or in the newest rotated part: others may have written since.
+
+    A line of a boot before tells nothing: a daemon that starts before the host has its name keeps the name it found.
+    """
     parts = [part.path for part in rotation.parts(path)[:1] if not part.path.endswith(tuple(block_reader.COMPRESSED))]
     signs = [f" {name}{end}".encode("utf-8", "replace") for end in " ."]
     room = SEARCHED
@@ -122,7 +127,7 @@ def _speaks(path: str, name: str, window: Window) -> bool:
         try:
             with block_reader.opened(place) as file:
                 for block in block_reader.backward(file.fileno(), os.fstat(file.fileno()).st_size):
-                    if any(_named(block, sign, name, window) for sign in signs):
+                    if any(_named(block, sign, name, window, booted) for sign in signs):
                         return True
                     room -= len(block.data)
                     if room < 0:
@@ -132,8 +137,8 @@ def _speaks(path: str, name: str, window: Window) -> bool:
     return False
 
 
-def _named(block: Block, sign: bytes, name: str, window: Window) -> bool:
-    """Whether one of the last lines of a block in which ``sign`` stands is of the host ``name``."""
+def _named(block: Block, sign: bytes, name: str, window: Window, booted: float) -> bool:
+    """Whether the last line of a block that is of the host ``name``, in which ``sign`` stands, is of this boot."""
     place = len(block.data)
     for _attempt in range(samples.NEIGHBOURS):
         place = block.data.rfind(sign, block.lead, place)
@@ -141,8 +146,9 @@ def _named(block: Block, sign: bytes, name: str, window: Window) -> bool:
             return False
         start = block.data.rfind(b"\n", 0, place) + 1
         text = block.data[start : min(samples.end_of(block.data, place), start + block_reader.LONGEST)]
-        if formats.name_matches(formats.parse(text, window.now, 0.0).host, name):
-            return True
+        line = formats.parse(text, window.now, 0.0)
+        if formats.name_matches(line.host, name):
+            return line.when is None or line.when >= booted - 1
         place = start
     return False
 
@@ -150,7 +156,7 @@ def _named(block: Block, sign: bytes, name: str, window: Window) -> bool:
 def _read_plain(file: IO[bytes], status: os.stat_result, reading: Reading, path: str) -> None:
     """Take in a file that is not compressed, from its end until it has no more to add. Raises ``Blind`` at an error."""
     descriptor = file.fileno()
-    current = reading.scan.newest is None and not reading.heads
+    current = reading.scan.newest is None and not any(reading.heads)
     try:
         head = os.pread(descriptor, 256, 0)
         blocks = block_reader.backward(descriptor, status.st_size)
@@ -273,7 +279,7 @@ def _zero(block: Block, written: float, reading: Reading, current: bool) -> floa
 
     In the current file the newest stamp against the file's own time shows the zone of its writer, too.
     """
-    lines = samples.samples(block.data, len(block.data), -1, reading.wanted, 0.0)
+    lines = samples.samples(block.data, len(block.data), -1, reading.wanted, 0.0, samples.NEIGHBOURS)
     uptime = next((line.uptime for line in lines if line.when is not None), None)
     if uptime is not None:
         return written - uptime
@@ -283,6 +289,11 @@ def _zero(block: Block, written: float, reading: Reading, current: bool) -> floa
 
 
 def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> None:
+    """Note by how much the stamps of the last lines miss the file's own time, and whose have to be shifted.
+
+    It is those of all, as one daemon stamps what it writes; but not where hosts of several zones stamp for themselves,
+    which shows in others that are in this zone.
+    """
     times = [line.when for line in lines[:3] if line.when is not None and not line.zoned]
     if not times or max(times) < stamps.EPOCH:
         return
@@ -290,9 +301,15 @@ def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> N
     shift = round(late / QUARTER) * QUARTER
     if not shift or abs(shift) > ZONES or abs(late - shift) > 3:
         return
-    local = time.localtime(written).tm_gmtoff
-    if shift < 0 or shift == local:
+    unzoned = [(line.host, line.when) for line in lines if line.when is not None and not line.zoned]
+    newest: dict[str | None, float] = {}
+    for host, when in unzoned:
+        newest[host] = max(when, newest.get(host, when))
+    # Shifted they would be in the future, or they are not there unshifted, as the others' are.
+    here = {host for host, when in newest.items() if (when + shift > written + 3 if shift > 0 else when <= written + 3)}
+    if shift < 0 or here or shift == time.localtime(written).tm_gmtoff:
         reading.wanted.shift = float(shift)
+        reading.wanted.shifted = set(newest) - here if here else None
         minutes = abs(shift) // 60
         side = "behind" if shift > 0 else "ahead of"
         reading.notes.append(

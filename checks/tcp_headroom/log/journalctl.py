@@ -58,6 +58,11 @@ class Call:
             assert process.stdout and process.stderr
             yield from self._read(process.stdout.fileno(), process.stderr.fileno())
             code = process.wait()
+        except OSError as error:
+            if process:
+                raise
+            remedy = "use --source kmsg or --source file"
+            raise Blind(f"cannot run {program}: {wording.failure(error)}", remedy=remedy) from None
         finally:
             if process:
                 with process:

@@ -45,18 +45,22 @@ def _pattern(name: str) -> re.Pattern[str]:
         stem = f"(?:{stem}|{re.escape(name[: dated.start()])}(?P<day>{_DATE}){re.escape(name[dated.end() :])})"
     behind = rf"{stem}(?:(?P<mark>[.-])(?P<digits>[0-9][0-9._-]*))?"
     root, ending = os.path.splitext(name)
-    # A number behind a dash belongs to the name of another log.
+    # A number behind a dash belongs to the name of another log. A log that is named by an address has no ending.
+    ending = "" if ending[1:].isdigit() else ending
+    root = name.removesuffix(ending)
     inside = rf"{re.escape(root)}(?:\.(?P<number>[0-9]{{1,3}})|[.-](?P<date>{_DATE}[0-9._-]*)){re.escape(ending)}"
     return re.compile(rf"(?:{behind}{'|' + inside if ending else ''})(?:{endings})?", re.ASCII)
 
 
 def parts(path: str) -> list[Part]:
-    """The older parts of ``path``, newest first."""
+    """The older parts of ``path``, newest first: those beside it or, where none is, those in a folder for them."""
     folder, name = os.path.split(os.path.realpath(path))
     pattern = _pattern(name)
     numbered: list[tuple[int, str, os.stat_result]] = []
     dated: list[tuple[str, str, os.stat_result]] = []
     for place in (folder, *(os.path.join(folder, other) for other in OLD)):
+        if place != folder and (numbered or dated):
+            break
         for full, found, status in _regular(place, pattern):
             if os.path.basename(full) == name and place == folder:
                 continue

@@ -45,10 +45,14 @@ class Wanted:
         """Since when a kernel record shows that a hit would; None for any time."""
         self.shift = 0.0
         """Seconds to add to stamps without a zone."""
+        self.shifted: set[str | None] | None = None
+        """The hosts for whose stamps that is; None for all."""
 
     def parse(self, line: bytes, zero: float) -> Line:
         made = formats.parse(line, self.window.now, zero)
-        if self.shift and made.when is not None and not made.zoned:
+        if not self.shift or made.when is None or made.zoned:
+            return made
+        if self.shifted is None or made.host in self.shifted:
             return made._replace(when=made.when + self.shift)
         return made
 
@@ -162,7 +166,7 @@ def _of_host(data: bytes, wanted: Wanted) -> Iterator[bytes]:
 
 
 def named(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"(?i)[ @\[]" + re.escape(name.strip("[]").encode("utf-8", "replace")))
+    return re.compile(rb"(?i)[ @\[]" + re.escape(name.strip("[]").encode("utf-8", "replace")) + rb"(?![\w-])")
 
 
 def end_of(data: bytes, place: int) -> int:

@@ -33,6 +33,8 @@ _REPEATED = b"last message repeated "
 
 _SIGNS = (b"kernel", b"kern.info", b"kern  :info", b"<6>", b"\n6,")
 """Where a line that shows a kernel record of level info may be; those without a sign are met at the edges."""
+_TAG = re.compile(rb"""(?<![\w/])kernel(?:[:\[\]",\n]| [-\[]| [^ \n]+ [^ \n]+ [-\[])""")
+"""The first sign where it may be a tag of a form that ``formats`` knows: other programs speak of kernels, too."""
 
 
 class Found(namedtuple("Found", "when cause count host printk digits container", defaults=[""])):
@@ -81,9 +83,10 @@ def look_for_kernel(block: Block, wanted: Wanted, zero: float, scan: Scan) -> No
         _kernel(text, block, wanted, zero, scan, len(data))
     for sign in _SIGNS if scan.sight is None else (b"kernel",):
         place = len(data)
+        tags = [tag.start() for tag in _TAG.finditer(data, max(0, block.lead - 1))] if sign == b"kernel" else None
         # Bounded: a line that only mentions the kernel is parsed in vain.
         for _attempt in range(ATTEMPTS):
-            place = _sign(data, sign, block.lead, place, wanted)
+            place = _sign(data, sign, tags, block.lead, place, wanted)
             if place < 0 or (scan.kernel is not None and (scan.sight or scan.silent_since_boot(wanted))):
                 break
             start = data.rfind(b"\n", 0, place + 1) + 1 if sign[:1] != b"\n" else place + 1
@@ -92,10 +95,18 @@ def look_for_kernel(block: Block, wanted: Wanted, zero: float, scan: Scan) -> No
             place = start - 1
 
 
-def _sign(data: bytes, sign: bytes, lead: int, end: int, wanted: Wanted) -> int:
-    """The last place of ``sign`` before ``end``, in a line of the wanted host where it is one of many."""
+def _sign(data: bytes, sign: bytes, tags: list[int] | None, lead: int, end: int, wanted: Wanted) -> int:
+    """The last place of ``sign`` before ``end``, in a line of the wanted host where it is one of many.
+
+    ``tags``: the places to choose from, in order; what is not before ``end`` is taken from them.
+    """
     while True:
-        place = data.rfind(sign, max(0, lead - 1), max(0, end))
+        if tags is None:
+            place = data.rfind(sign, max(0, lead - 1), max(0, end))
+        else:
+            while tags and tags[-1] >= end:
+                tags.pop()
+            place = tags[-1] if tags else -1
         if place < 0 or not wanted.name:
             return place
         start = data.rfind(b"\n", 0, place) + 1
@@ -179,11 +190,14 @@ def _behind_a_prefix(line: Line) -> bool:
 def _torn(raw: bytes, wanted: Wanted, zero: float) -> bool:
     """Whether the kernel's text stands behind what is left of a line that was torn, with no end of line between.
 
-    Forged it would look the same, so it is a doubt and no hit; what quotes a log line puts a gap or a mark before it.
+    Forged it would look the same, so it is a doubt and no hit; what quotes a log line puts a gap or a mark before it,
+    or quotes one that is older than the window.
     """
     place = stamps.inside(raw)
-    message = wanted.parse(raw[place:], zero).message if place else None
-    return message is not None and classify(message) is not None
+    line = wanted.parse(raw[place:], zero) if place else formats.NOTHING
+    if line.message is None or classify(line.message) is None:
+        return False
+    return line.when is None or line.when >= wanted.window.start
 
 
 def _dated(

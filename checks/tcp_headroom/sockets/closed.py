@@ -199,7 +199,9 @@ class _Search:
         ranked = []
         for pid in pids:
             try:
-                if os.readlink(f"{PROC}/{pid}/ns/net") == here:
+                place = os.readlink(f"{PROC}/{pid}/ns/net")
+                # A link that may not be read is empty in 5.10.0-46 of Debian, and an error elsewhere (measured).
+                if place in (here, ""):
                     ranked.append((-os.stat(f"{PROC}/{pid}/fd").st_size, int(pid)))
             except PermissionError:
                 ranked.append((0, int(pid)))

@@ -96,6 +96,27 @@ class TestDrift:
             in output.lines
         )
 
+    def test_a_balloon_is_no_reason_for_a_word(self, host: Host) -> None:
+        """Both limits are those of 24 GiB, of which 1 is left: asked or not what a reboot sets, and if a file has one of them."""
+        (host.proc / "sys/net/ipv4/tcp_ehash_entries").unlink()
+        host.put("meminfo", f"MemTotal: {GIB >> 10} kB\n")
+        assert host.check().code == host.check("--no-drift").code == 0
+        host.persist("net.ipv4.tcp_max_orphans = 131072\n")
+        assert host.check().code == 0
+        host.persist("net.ipv4.tcp_mem = {} {} {}\n".format(*levels(24 * GIB)))
+        assert " - tcp_mem is no limit: max " in host.text()
+
+    def test_a_value_that_the_peak_needs_and_no_file_has(self, host: Host) -> None:
+        """Who sets it may do so again after a reboot, so it is no WARNING."""
+        host.put("sys/net/ipv4/tcp_max_orphans", "262144\n")
+        host.peak(60000)
+        output = host.check("-v")
+        assert output.code == 0
+        assert (
+            "net.ipv4.tcp_max_orphans = 262144 is in no file: a reboot sets the kernel's default, 131072, which is too low "
+            "for the peak; to keep it, in /etc/sysctl.d/90-tcp-headroom.conf: net.ipv4.tcp_max_orphans = 262144"
+        ) in output.lines
+
     @pytest.mark.parametrize("entries", ["262144\n", None])
     @pytest.mark.parametrize("limit, count", [(131072, 0), (125000, 1), (262144, 1), (65536, 1)])
     def test_the_default_is_a_power_of_two(self, host: Host, entries: str | None, limit: int, count: int) -> None:

@@ -64,3 +64,27 @@ def test_movable_memory_does_not_count(tmp_path: pathlib.Path) -> None:
     assert found and found.text == (
         "at most 512.0 MiB, a quarter of the memory; needs 312.0 MiB more than TCP holds, 1.0 GiB are available: it is there"
     )
+
+
+@pytest.mark.parametrize(
+    "kib, place, text",
+    [
+        (32 << 20, "", ": sysctl -w net.ipv4.tcp_max_orphans=262144 (4 times, rounded up)"),
+        (4 << 20, "", ": sysctl -w net.ipv4.tcp_max_orphans=262144 (4 times, rounded up)"),
+        (None, "", ": sysctl -w net.ipv4.tcp_max_orphans=262144 (4 times, rounded up)"),
+        (
+            487632,
+            "",
+            ", the limit would have to be 262144, but so many may take 1.0 GiB, their data not counted, and there are "
+            "476.2 MiB of memory: find the service that makes them",
+        ),
+        (
+            487632,
+            "on the host: ",
+            ": on the host: sysctl -w net.ipv4.tcp_max_orphans=262144 (4 times, rounded up), if its memory allows",
+        ),
+    ],
+)
+def test_the_limit_that_orphans_need(tmp_path: pathlib.Path, kib: int | None, place: str, text: str) -> None:
+    plant(tmp_path, {"meminfo": f"MemTotal: {kib} kB\n"} if kib else {})
+    assert raising.orphans(str(tmp_path), 40000, place) == f"to stay below every line with so many{text}"

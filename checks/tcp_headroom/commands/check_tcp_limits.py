@@ -16,7 +16,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import drift, kernel_defaults, raising, tcp_max_orphans, tcp_mem
-from tcp_headroom.limits.advice import commands, listed, next_steps, where
+from tcp_headroom.limits.advice import commands, listed, next_steps, place, where
 from tcp_headroom.limits.findings import findings, usual_levels, usual_orphans
 from tcp_headroom.limits.review import ABSURD, MAX_ORPHANS, MEM, OFF, Review
 from tcp_headroom.memory import orphan_peak, state
@@ -269,7 +269,9 @@ def explanation(seen: Limits) -> Iterator[str]:
     for one in review.drifts:
         if not one.setting:
             known = "no file that was read" if seen.doubt else "no file"
-            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets the kernel's default, {listed(one.boot)}"
+            keep = f"to keep it, in {place(review, one.name)}: {one.name} = {listed(one.running)}"
+            low = "" if review.sound(one.name, one.boot) else f", which is too low for the peak; {keep}"
+            yield f"{one.name} = {listed(one.running)} is in {known}: a reboot sets the kernel's default, {listed(one.boot)}{low}"
     for name in review.uncertain:
         yield f"{name}: what a reboot sets is not known: no file has all of it, and the kernel's default is not certain"
     yield from commands(review)

@@ -28,11 +28,10 @@ NAME = "TCP MEM"
 NEAR = nagiosplugin.Range(str(tcp_mem.NEAR_PERCENT))
 """The default of -c, in percent of the maximum."""
 
-_HOLDERS = "find who holds it (ss -tm); if memory allows, raise tcp_mem (see -v)"
+_HOLDERS = "find who holds it (ss -tm); if memory allows, raise tcp_mem"
+_HELD = ("usage", "pages", "under_pressure")
 NEXT_STEPS = {
-    "usage": _HOLDERS,
-    "pages": _HOLDERS,
-    "under_pressure": _HOLDERS,
+    **dict.fromkeys(_HELD, f"{_HOLDERS} (see -v)"),
     "memory_usage": "find who holds it (ss -tm); then lower net.ipv4.tcp_mem (see -v)",
     "levels": "set tcp_mem in rising order",
     "maximum": "set tcp_mem as check_tcp_limits -v says",
@@ -112,7 +111,9 @@ class Memory(plugin.Host):
         # Levels that are given are of a machine that meminfo may know nothing of.
         self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
-        self.steps = dict(NEXT_STEPS)
+        # What is held by levels that are given, is on another machine, or seen as it is only there.
+        elsewhere = dict.fromkeys(_HELD, f"on the host: {_HOLDERS}") if self.override else {}
+        self.steps = {**NEXT_STEPS, **elsewhere}
         self.contexts: tuple[nagiosplugin.Context, ...] = ()
         """What judges the metrics."""
 
@@ -334,12 +335,9 @@ def explanation(seen: Memory) -> Iterator[str]:
             ("pressure", pressure, "above it TCP slows down: windows stop growing, queues are made smaller"),
             ("max", most, "above it memory is refused, data is dropped, and orphans that hold data are reset"),
         )
+        pages = None if seen.ambiguous else seen.pages
         for name, level, meaning in meanings:
-            place = (
-                ""
-                if seen.pages is None or seen.ambiguous
-                else f"; TCP is {'above' if seen.pages > level else 'not above'} it"
-            )
+            place = "" if pages is None else f"; TCP is {'above' if pages > level else 'not above'} it"
             yield f"{name}: {wording.count(level, 'page')}, {wording.size(max(0, level) * seen.page)}; {meaning}{place}"
         yield from tcp_mem.disorder(seen.levels)
     units = "; or of ".join(f"{unit.size} bytes ({unit.why})" for unit in seen.units)

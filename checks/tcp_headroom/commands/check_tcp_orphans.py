@@ -88,7 +88,9 @@ class Orphans(plugin.Host):
         self.override: int | None = arguments.max_orphans
         self.orphans: int | None = None
         self.limit: int | None = self.override
-        self.steps = dict(NEXT_STEPS)
+        self.place = "" if self.override is None else "on the host: "
+        """Where a step can be taken: what a limit that is given is of, is elsewhere."""
+        self.steps = {**NEXT_STEPS, "usage": self.place + NEXT_STEPS["usage"]}
         self.grants: list[Grant] = []
         self.whose = "machine"
         """Whose orphans sockstat shows, as of ``beancounters.orphans_of``."""
@@ -230,10 +232,10 @@ class Usage(plugin.Judged):
         passed = [margin.factor for margin in resource.margins if margin.left < 0]
         if passed:
             if passed[0] < 4:
-                resource.steps["usage"] = URGENT
+                resource.steps["usage"] = resource.place + URGENT
             return nagiosplugin.Result(result.state, f"{REASONS[passed[0]]}: {figure(resource)}", metric)
         if resource.own:
-            resource.steps["usage"] = URGENT
+            resource.steps["usage"] = resource.place + URGENT
             # Without penalties nothing happens before all of it is used.
             level = UNSHIFTED_LEVELS[result.state == nagiosplugin.Critical]
             if metric.value > int(level):
@@ -315,8 +317,9 @@ def explanation(seen: Orphans) -> Iterator[str]:
         "machine": " All orphans of the machine count, those of containers included.",
     }
     if seen.orphans is not None and any(margin.left < 0 for margin in seen.margins):
-        enough = tcp_max_orphans.enough(seen.orphans)
-        yield f"to stay below every line with so many: sysctl -w net.ipv4.tcp_max_orphans={enough} (4 times, rounded up)"
+        from tcp_headroom.limits import raising  # for -v alone
+
+        yield raising.orphans(seen.root, seen.orphans, seen.place)
     yield (
         "An orphan is a socket that its program has closed, but that still has data or its FIN to send."
         f"{counted.get(seen.whose, '')} TIME_WAIT sockets do not count."

@@ -155,7 +155,7 @@ def judge(
         if limits is not None and not limits.match(metric.value):
             where = "inside" if limits.invert else "outside"
             # Nagios drops a tilde from its notifications, and no figure is below zero.
-            shown = str(limits).lstrip("@").replace("~:", "0:")
+            shown = str(limits).lstrip("@").replace("~:", "0:") or "0:"
             return nagiosplugin.Result(state, f"{where} the range {shown} of {option}: {figure}", metric)
     return nagiosplugin.Result(nagiosplugin.Ok, None, metric)
 

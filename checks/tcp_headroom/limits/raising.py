@@ -1,14 +1,15 @@
-"""What tcp_mem may be raised to if TCP needs more, and whether the memory for it is there.
+"""What both limits may be raised to if TCP needs more, and whether the memory for it is there.
 
-Twice the maximum there is, and at most a quarter of the memory: TCP memory cannot be
-swapped out, and what is above that is no limit that comes before the OOM killer.
+tcp_mem: twice the maximum there is, and at most a quarter of the memory: TCP memory cannot be
+swapped out, and what is above that is no limit that comes before the OOM killer. tcp_max_orphans: four times the
+orphans of now, if that many take at most a quarter, too.
 """
 
 from __future__ import annotations
 
 from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot
+from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot, tcp_max_orphans
 from tcp_headroom.limits.tcp_mem import TcpMem
 from tcp_headroom.proc import meminfo, protocols, sockstat
 
@@ -95,3 +96,26 @@ def step(found: Raise | None) -> str:
     if found.lower:
         return f"then lower net.ipv4.tcp_mem: {found.command}"
     return f"if memory allows, raise net.ipv4.tcp_mem: {found.command}"
+
+
+def orphans(root: str, number: int, place: str) -> str:
+    """The line on the limit that ``number`` orphans need; no command where they may take more memory than is good.
+
+    ``place``: where the command has to be typed, if that is not the machine whose /proc is ``root``.
+    """
+    limit = tcp_max_orphans.enough(number)
+    what = "to stay below every line with so many"
+    command = f"{what}: {place}sysctl -w net.ipv4.tcp_max_orphans={limit} (4 times, rounded up)"
+    if place:
+        return f"{command}, if its memory allows"
+    try:
+        memory = None if meminfo.foreign(root) else meminfo.read(root)
+    except Blind:
+        memory = None
+    cost = limit * tcp_max_orphans.COST
+    if memory is None or cost <= memory.buffers // SHARE:
+        return command
+    return (
+        f"{what}, the limit would have to be {limit}, but so many may take {wording.size(cost)}, their data not counted, and "
+        f"there are {wording.size(memory.buffers)} of {memory.noun}: find the service that makes them"
+    )

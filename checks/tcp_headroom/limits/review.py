@@ -48,9 +48,6 @@ BUFFERS = (
 SAFETY, ONCE = 4, 2
 """The limit should be so many times the peak of at least two days: the 4x margin is left then; and of one day alone."""
 
-ORPHAN_COST = 4096
-"""What an orphan takes at least, in bytes, beside its data: ``struct tcp_sock`` and what hangs on it (slab)."""
-
 
 class Refused(namedtuple("Refused", "setting taken")):
     """A line of which the kernel takes nothing, or only the first numbers."""
@@ -141,7 +138,12 @@ class Review:
     @property
     def other_boot(self) -> int | None:
         """The memory for which the kernel would have set both limits as they are, if no file has set them."""
-        if self.limit is None or self.levels is None or (self.settings and {MAX_ORPHANS, MEM} & set(self.settings)):
+        return None if {MAX_ORPHANS, MEM} & set(self.settings or ()) else self._fits
+
+    @property
+    def _fits(self) -> int | None:
+        """The memory for which the kernel would set both limits as they are."""
+        if self.limit is None or self.levels is None:
             return None
         return self.defaults.other_boot(self.page, self.limit, self.levels)
 
@@ -220,7 +222,7 @@ class Review:
         """Whether the kernel may have set them by itself, at this size of the machine or, as a whole, at another."""
         if self.defaults.sets_levels(self.page, levels):
             return True
-        return self.settings is not None and levels == self.levels and self.other_boot is not None
+        return levels == self.levels and MEM not in (self.settings or ()) and self._fits is not None
 
     def _below_peak(self, limit: int) -> bool:
         return self.peak is not None and (limit < SAFETY * self.peak.usual or limit < ONCE * self.peak.orphans)
@@ -236,7 +238,7 @@ class Review:
     def most_orphans(self) -> int:
         """The most that is recommended: so many orphans take a quarter of the memory, their data not counted."""
         machine = self.defaults.memory.machine
-        return MOST_ORPHANS if machine is None else min(MOST_ORPHANS, machine // SHARE // ORPHAN_COST)
+        return MOST_ORPHANS if machine is None else min(MOST_ORPHANS, machine // SHARE // tcp_max_orphans.COST)
 
     @property
     def most_levels(self) -> TcpMem | None:

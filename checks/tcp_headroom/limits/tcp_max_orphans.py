@@ -86,6 +86,10 @@ def share(barrier: int) -> int | None:
     return quarter - 1 if quarter < 1 << 31 else None
 
 
+COST = 4096
+"""What an orphan takes at least, in bytes, beside its data: ``struct tcp_sock`` and what hangs on it (slab)."""
+
+
 def enough(orphans: int) -> int:
     """The smallest power of two that is a limit with which so many orphans pass no margin, as far as an int goes."""
     return min((1 << 31) - 1, 1 << (FACTORS[-1] * max(1, orphans) - 1).bit_length())

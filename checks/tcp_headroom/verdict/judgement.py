@@ -47,7 +47,7 @@ _READ_LOG = (
     "run check_tcp_kernel_log -v on that host, every few minutes, as a user who can read its kernel log, and with enough "
     "time (-t)"
 )
-_VALUES = "check_tcp_limits -v has the value to set"
+_VALUES = "check_tcp_limits -v on the host has the value to set"
 _FIND_CLOSER = "find the service that closes with unsent data (ss -tan state fin-wait-1)"
 _FIND_HOLDER = "find the sockets that hold the memory (ss -tm), and programs that read too slowly"
 _UNLISTED = "find what ss does not show: containers (check_tcp_mem -v), closed sockets (lsof, protocol: TCP)"

@@ -56,7 +56,7 @@ def test_number(value: float, text: str) -> None:
 def test_number_has_only_the_characters_of_perfdata(value: float) -> None:
     text = wording.number(value)
     assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text)
-    assert float(text) == pytest.approx(value, abs=0.00005001)
+    assert float(text) == pytest.approx(value, rel=1e-12, abs=0.00005001)
 
 
 @pytest.mark.parametrize(

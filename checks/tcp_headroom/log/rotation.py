@@ -47,7 +47,6 @@ def _pattern(name: str) -> re.Pattern[str]:
     root, ending = os.path.splitext(name)
     # A number behind a dash belongs to the name of another log. A log that is named by an address has no ending.
     ending = "" if ending[1:].isdigit() else ending
-    root = name.removesuffix(ending)
     inside = rf"{re.escape(root)}(?:\.(?P<number>[0-9]{{1,3}})|[.-](?P<date>{_DATE}[0-9._-]*)){re.escape(ending)}"
     return re.compile(rf"(?:{behind}{'|' + inside if ending else ''})(?:{endings})?", re.ASCII)
 

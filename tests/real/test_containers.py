@@ -51,8 +51,8 @@ def test_a_first_process_that_is_not_the_machines() -> None:
         "except Blind as reason: print(reason)"
     )
     assert inside(code, "mount -t proc proc /proc", "--pid", "--fork") == (
-        "this is a container (its processes are not those of the machine), whose files do not boot the "
-        "machine; give the root of the host with --sysctl-root DIR"
+        "this is a container (own PID namespace), whose files do not boot the "
+        "machine; give the root of the host with --sysctl-root (/ if this is the host)"
     )
 
 

@@ -2,7 +2,8 @@
 
 The running system is asked what runs: /run/systemd/system exists exactly if systemd
 is the init (sd_booted(3)); otherwise the first process must be an init, because the
-tools alone are in many a container image that never boots. A tree mounted elsewhere
+tools alone are in many a container image that never boots. Neither tells anything in
+a PID namespace of a container's own: a pod may have the host's /run mounted. A tree mounted elsewhere
 is asked what its /sbin/init leads to, the first that a kernel starts (init/main.c).
 
 An init other than systemd runs a script of the distribution, and that the sysctl it
@@ -49,11 +50,12 @@ def tool(tree: host_root.Root, procfs_root: str, running: bool) -> str:
     process itself, and nobody has said that it is the host's.
     """
     if running:
-        sign = next((f"{marker} exists" for marker in CONTAINER if exists(tree, marker)), "")
+        sign, remedy = next((f"{marker} exists" for marker in CONTAINER if exists(tree, marker)), ""), _REMEDY
         if not sign and _inside(procfs_root):
-            sign = "its processes are not those of the machine"
+            # So is WSL 2, and a unit with PrivatePIDs=: there the root is the host's all the same.
+            sign, remedy = "own PID namespace", _HERE
         if sign:
-            raise Blind(f"this is a container ({sign}), whose files do not boot the machine", remedy=_REMEDY)
+            raise Blind(f"this is a container ({sign}), whose files do not boot the machine", remedy=remedy)
     if _ask(tree.kind, "/run/systemd/system") == host_root.DIRECTORY:
         return SYSTEMD
     if running:

@@ -112,7 +112,7 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
     """What the next boot of the machine whose root is ``root`` does to the sysctls ``names``.
 
     ``procfs`` is where the /proc of that machine is, for the command line of the kernel. ``running``: ``root`` is that
-    of this process, so its first process tells whether that is the machine's. Raises ``Blind`` if nothing tells what
+    of this process, so its PID namespace and first process tell whether that is the machine's. Raises ``Blind`` if nothing tells what
     applies sysctls at boot.
     """
     names = tuple(names)

@@ -111,7 +111,7 @@ class Memory(plugin.Host):
         # Levels that are given are of a machine that meminfo may know nothing of.
         self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
-        # What is held by levels that are given, is on another machine, or seen as it is only there.
+        # Levels are given where those of the host cannot be seen, so the steps are for the host.
         elsewhere = dict.fromkeys(_HELD, f"on the host: {_HOLDERS}") if self.override else {}
         self.steps = {**NEXT_STEPS, **elsewhere}
         self.contexts: tuple[nagiosplugin.Context, ...] = ()

@@ -118,6 +118,10 @@ def stack() -> Iterator[Stack]:
                 submit(HOST, one.service, one.when, one.output)
                 told.append(one)
         give(directory / "hosts", user)
+        # A service counts as less severe while its host has not been checked (Service::GetSeverity).
+        node.ask("actions/reschedule-check", {"type": "Host", "filter": "true", "force": True}, "POST")
+        unchecked = "get_objects(Host).filter(host => host.problem || !host.last_check_result).len()"
+        wait_for(lambda: node.evaluate(unchecked) == 0, "all hosts are up")
         # One after the other: the first of all checks at once could run into their timeout.
         states = {(name, service): node.check(name, service)["state"] for name in hosts for service in SERVICES}
         node.ask("objects/icingaapplications/app", {"attrs": {"enable_service_checks": True}}, "POST")

@@ -207,6 +207,13 @@ class TestClock:
         place.write("messages", *later, written=-14400)
         assert total(place.check("--file", log, state=True)) == 0
 
+    @pytest.mark.parametrize("days", [10, 60, -330, -200])
+    def test_first_line_is_far_from_the_next(self, place: Place, days: int) -> None:
+        """Of another host whose clock is ahead, or syslog-ng's summary; without a year both look like last year's."""
+        lines = [kernel(-86400 * days, host="switch7"), kernel(900), kernel(800), END]
+        output = place.check("--file", place.write("messages", *lines))
+        assert output.code == UNKNOWN and 24 < coverage(output) < 26
+
     def test_uptime_that_runs_backwards_is_a_boot(self, place: Place) -> None:
         log = place.write("serial.log", f"[900000.1] {MEMORY}", "[    0.000000] Linux version", "[  100.0] eth0: up", written=172800)  # fmt: skip
         output = place.check("--file", log)
@@ -452,3 +459,50 @@ class TestNext:
         output = place.check("--file", place.write("messages", START, kernel(600, ORPHAN), kernel(600, MEMORY), END))
         assert output.code == CRITICAL
         assert "check_tcp_orphans" in output.text and "check_tcp_mem" in output.text
+
+
+class TestLoss:
+    """The log says itself that it lacks messages."""
+
+    @pytest.mark.parametrize("said", [
+        "rsyslogd-2177: imjournal: 406 messages lost due to rate-limiting",
+        "rsyslogd: imjournal: 84667 messages lost due to rate-limiting (20000 allowed within 600 seconds)",
+        "rsyslogd[812]: imtcp from <web1:nginx>: 7 messages lost due to rate-limiting",
+        "systemd-journal[1770]: Missed 1427 kernel messages",
+        "systemd-journald[312]: Missed 3 kernel messages",
+        "journal: Missed 1427 kernel messages",
+    ])  # fmt: skip
+    def test_said(self, place: Place, said: str) -> None:
+        lost = f"{bsd(1800)} web1 {said}"
+        log = place.write("messages", START, cron(4000), lost, cron(1000), END)
+        output = place.check("--file", log)
+        assert output.code == UNKNOWN and 49 < coverage(output) < 51, output
+        assert "messages before 2026-11-22 15:30 were lost, says " in output.text
+        # What is older than the window does not matter.
+        assert place.check("--file", log, "--lookback", "20m").code == OK
+        assert place.check("--file", place.write("messages", START, kernel(900, ORPHAN), lost, END)).code == WARNING
+
+    def test_still_dropping(self, place: Place) -> None:
+        begun = f"{bsd(300)} web1 rsyslogd: imjournal from <web1:app>: begin to drop messages due to rate-limiting"
+        output = place.check("--file", place.write("messages", START, begun, END))
+        assert output.code == UNKNOWN and coverage(output) == 0
+        # That it ended is written only if rsyslog was not started again meanwhile.
+        begun = f"{bsd(1500)} web1 rsyslogd: imjournal: begin to drop messages due to rate-limiting"
+        assert 24 < coverage(place.check("--file", place.write("messages", START, begun, END))) < 26
+
+    @pytest.mark.parametrize("line", [
+        f"{bsd(900)} web1 rsyslogd-2177: imuxsock lost 516 messages from pid 159386 due to rate-limiting",
+        f"{bsd(900)} web1 rsyslogd: imuxsock[pid: 57, name: /usr/bin/imapd]: 488 messages lost due to rate-limiting (200 allowed within 5 seconds)",
+        f"{bsd(900)} web1 systemd-journald[312]: Suppressed 97 messages from nginx.service",
+        f"{bsd(900)} web1 app[7]: Missed 3 kernel messages",
+        f"{bsd(900)} web1 app[7]: rsyslogd due to rate-limiting",
+        f"{bsd(-86400)} web1 systemd-journald[312]: Missed 3 kernel messages",
+    ])  # fmt: skip
+    def test_no_loss_of_the_kernels(self, place: Place, line: str) -> None:
+        assert place.check("--file", place.write("messages", START, cron(4000), line, cron(800), END)).code == OK
+
+    def test_of_another_host(self, place: Place) -> None:
+        lost = f"{bsd(900)} web2 systemd-journald[312]: Missed 3 kernel messages"
+        log = place.write("messages", START, cron(4000), lost, cron(800), END)
+        assert place.check("--file", log, "--log-host", "web1").code == OK
+        assert place.check("--file", log, "--log-host", "web1", "--lookback", "10m").code == OK

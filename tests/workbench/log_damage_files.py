@@ -70,7 +70,8 @@ class Writer:
         self.stop = self.now
         self.seldom = False
         """Whether programs write so few lines that a day without one is nothing strange."""
-        self.holes: list[tuple[float, float]] = []
+        self.dropped: tuple[float, float] | None = None
+        """When the daemon stored nothing, as it says at the end of it."""
         self.name = pick.choice(["kern.log", "messages", "syslog", "local.log"])
 
     def chance(self, share: float, name: str) -> bool:
@@ -145,6 +146,26 @@ class Writer:
             self._double()
         if self.chance(0.1, "strange shapes"):
             self._strange()
+        if self.chance(0.08, "messages lost"):
+            self._drop()
+
+    def _drop(self) -> None:
+        """A rate limit, or a ring that was overwritten: what was lost is not there, and the daemon says so."""
+        begin = self.random.uniform(self.start + 1, self.stop)
+        end = begin + self.random.choice([5.0, 90.0, 600.0, 0.2 * self.span])
+        if end > self.stop:
+            return
+        self.dropped = begin, end
+        for line in self.lines:
+            if line.hit and begin <= line.when <= end:
+                line.hit.kept, line.hit.lost = False, True
+        said = self.random.choice([
+            ("imjournal: 406 messages lost due to rate-limiting (20000 allowed within 600 seconds)", "rsyslogd"),
+            ("Missed 1427 kernel messages", "systemd-journald"),
+        ])  # fmt: skip
+        self.lines = [line for line in self.lines if not begin <= line.when <= end]
+        self.lines.append(self.program(end, *said))
+        self.lines.sort(key=lambda line: line.when)
 
     def _place(self) -> int:
         """Between the first line and the last."""
@@ -272,6 +293,9 @@ class Writer:
         for number, (low, high) in enumerate(zip(edges, edges[1:])):
             if not (number in self.gone and number < len(edges) - 2):
                 spans.append((max(low, begin), min(high, self.stop)))
+        if self.dropped:
+            begin, end = self.dropped
+            spans = [part for low, high in spans for part in ((low, min(high, begin)), (max(low, end), high))]
         return [(low, high) for low, high in spans if low < high]
 
     def truth(self, now: float, begin: float, known: list[tuple[float, float]]) -> Truth:

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
 
+    from tcp_headroom.log.losses import Loss
     from tcp_headroom.log.samples import Wanted
     from tcp_headroom.proc.clock import Clock
 
@@ -99,6 +100,10 @@ def concluded(path: str, status: os.stat_result | None, local: bool, silence: fl
         elif silence:
             until = window.now if window.now - until <= silence else until
     until = None if until is None else min(until, window.now)
+    if state.loss and since is not None and since < state.loss.until:
+        since = state.loss.until
+        lacks.append(_lossy(shown, state.loss))
+        evidence.append(f"its daemon says: {state.loss.said}")
     if reading.broken and boot is None and not (since is not None and since <= window.start):
         lacks.append(reading.broken)
     if until is None or until < window.now - proof.FRESH:
@@ -140,6 +145,11 @@ def _sightless(shown: str, reading: Reading, local: bool) -> Blind:
     if local and reading.scan.kernel is not None and reading.scan.kernel < reading.clock.booted - 1:
         return Blind(f"{shown} has no kernel message since this host was booted", remedy="check syslog")
     return Blind(f"{shown} holds no kernel message of level info, which a hit has", remedy="check the filter of syslog")
+
+
+def _lossy(shown: str, loss: Loss) -> Blind:
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(loss.until))
+    return Blind(f"messages before {until} were lost, says {shown}", remedy=loss.remedy)
 
 
 def _quiet(shown: str, local: bool, until: float | None, name: str) -> Blind:

@@ -14,7 +14,7 @@ import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import block_reader, formats, rotation, samples, scan, stamps
+from tcp_headroom.log import block_reader, formats, losses, rotation, samples, scan, stamps
 from tcp_headroom.log.block_reader import Block
 from tcp_headroom.log.file_proof import SEARCHED, Reading, concluded
 from tcp_headroom.log.samples import Wanted
@@ -213,6 +213,7 @@ def _read(
                 )
             if not reading.reached or first is None:
                 events += scan.found(block, written, zeros, wanted, state)
+                state.loss = state.loss or losses.newest(block, wanted, zeros[0][1])
             if state.newest is None:
                 state.newest = samples.alive(block.data, wanted, zeros[0][1])
             if not (reading.sighted or state.sight) or state.kernel is None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DISORDER = 3600.0
 """How far, in seconds, lines may run backwards (a clock step, two writers) without being lost."""
+ALONE = 180 * 86400.0
+"""So many seconds before the next line, the first one of a file does not say when it begins."""
 NEIGHBOURS = 50
 """How many lines are tried for some with a stamp."""
 SAMPLES = 8
@@ -100,7 +102,8 @@ def beginning(found: list[Line], wanted: Wanted) -> float | None:
     """When the first of these lines was written: strange stamps at the beginning are no older than what follows."""
     times = trusted(found, wanted)
     if times:
-        return times[0]
+        # A stamp without a year that is ahead of its time looks like one of last year.
+        return times[1] if len(times) > 1 and times[1] - times[0] > ALONE else times[0]
     # Without another stamp beside them, those of a New Year are right as they are.
     times = [line.when for line in found if line.when is not None and stamps.EPOCH <= line.when <= wanted.window.now]
     return times[0] if times and max(times) - min(times) < DISORDER else None

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tcp_headroom.log.block_reader import Block
     from tcp_headroom.log.formats import Line
+    from tcp_headroom.log.losses import Loss
 
 ATTEMPTS = 300
 """How many lines of a block that mention the kernel are parsed in vain."""
@@ -67,6 +68,8 @@ class Scan:
         """A kernel record of level info or lower, or of unknown level, that shows that a hit would."""
         self.after: float | None = None
         """When the first line of what was read before, which is newer, was written."""
+        self.loss: Loss | None = None
+        """The newest loss that a daemon tells of."""
         self.speaks = False
         """Whether the kernel speaks at all, at whatever level."""
 

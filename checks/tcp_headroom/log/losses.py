@@ -1,0 +1,70 @@
+"""What log daemons say themselves about kernel messages that they lost.
+
+rsyslog's inputs drop what comes too fast (``ratelimit.c``; imjournal by default beyond 20000 messages in 600 s), and
+journald cannot read what the ring has overwritten (``dev_kmsg_record``, journald-kmsg.c). Both say so in the log that
+then lacks something, with no word about which messages these were. rsyslog's imuxsock limits single processes, so no
+message of the kernel.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tcp_headroom import namedtuple, wording
+from tcp_headroom.log.block_reader import LONGEST
+from tcp_headroom.log.samples import end_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tcp_headroom.log.block_reader import Block
+    from tcp_headroom.log.samples import Wanted
+
+INTERVAL = 600.0
+"""For how many seconds rsyslog's imjournal goes on dropping, by default: when it ends is written after that."""
+ATTEMPTS = 100
+"""How many lines of a block are parsed in vain."""
+
+_NEEDLES = (b" due to rate-limiting", b" kernel messages")
+_SAID = (
+    rb"[ >#]rsyslogd\b.{0,100}?[ :](?P<limit>(?P<input>im(?!uxsock)\w+)(?: from <[^>]*>)?: "
+    rb"(?:(?P<begun>begin to drop)|[0-9]+ messages lost).*)"
+    rb"|[ >](?:systemd-journald?|journal)\b.{0,100}?[ :](?P<missed>Missed [0-9]+ kernel messages)"
+)
+
+
+class Loss(namedtuple("Loss", "until said remedy")):
+    """The newest loss."""
+
+    __slots__ = ()
+    until: float
+    """The time before which messages may be missing, in seconds since the epoch."""
+    said: str
+    """What the daemon says, cleaned."""
+    remedy: str
+
+
+def newest(block: Block, wanted: Wanted, zero: float) -> Loss | None:
+    """The newest loss of which a line of the wanted hosts speaks; None if there is none in this block."""
+    found = [loss for needle in _NEEDLES for loss in [_newest(block, needle, wanted, zero)] if loss]
+    return max(found, default=None)
+
+
+def _newest(block: Block, needle: bytes, wanted: Wanted, zero: float) -> Loss | None:
+    data = block.data
+    end = len(data)
+    for _attempt in range(ATTEMPTS):
+        place = data.rfind(needle, block.lead, end)
+        if place < 0:
+            return None
+        end = data.rfind(b"\n", 0, place) + 1
+        text = data[end : min(end_of(data, place), end + LONGEST)]
+        match = re.search(_SAID, text, re.DOTALL)
+        line = wanted.parse(text, zero) if match else None
+        if not match or not line or not line.other or line.when is None or wanted.strange(line.when):
+            continue
+        if wanted.accepts(line.host):
+            until = line.when + (INTERVAL if match["begun"] else 0.0)
+            said = wording.clean((match["limit"] or match["missed"]).decode("utf-8", "replace"), 120)
+            name = wording.clean((match["input"] or b"").decode(), 30)
+            return Loss(until, said, f"raise ratelimit.burst of {name} (rsyslog)" if name else "raise log_buf_len")
+    return None

@@ -18,8 +18,10 @@ from tcp_headroom.memory import state
 from workbench.command import CI, FIXTURES, Output, Run, assert_grammar
 from workbench.documents import STATUS, entries_of
 
-# No deadline: a machine that does other things, too, is slow at times. CI repeats itself, other runs explore.
-hypothesis.settings.register_profile("tests", deadline=None, derandomize=CI)
+# No deadline: a machine that does other things, too, is slow at times. One commit has one result, on whatever machine;
+# --hypothesis-profile=explore looks for examples that nobody has tried.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 

@@ -25,13 +25,14 @@ ELSEWHERE = {
 """What is shown to work by other means, as it is slow or would write into the checkout."""
 
 SHORTER = {
+    "tests/run --hypothesis-profile=explore": "tests/run tests/log/test_messages.py --hypothesis-profile=explore -q -p no:cacheprovider",
     "tests/run tests/log -x -q": "tests/run tests/log/test_messages.py -x -q -p no:cacheprovider",
     ".venv/bin/python tests/benchmark startup 10": ".venv/bin/python tests/benchmark startup 1",
 }
 
 
 def test_every_command_is_there() -> None:
-    assert len(LINES) == 11 and set(ELSEWHERE) | set(SHORTER) < set(LINES)
+    assert len(LINES) == 12 and set(ELSEWHERE) | set(SHORTER) < set(LINES)
 
 
 @pytest.mark.slow

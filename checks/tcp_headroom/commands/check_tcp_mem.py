@@ -9,18 +9,17 @@ only this check sees them.
 
 from __future__ import annotations
 
-import argparse
-
 import nagiosplugin
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.commands import options, plugin
 from tcp_headroom.limits import mem_unit, tcp_mem
-from tcp_headroom.proc import meminfo, protocols, reading, sockstat, sysctl
+from tcp_headroom.proc import meminfo, protocols, sockstat, sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterator, Sequence
 
 NAME = "TCP MEM"
@@ -65,7 +64,7 @@ def build_parser() -> options.Parser:
     parser.reading.add_argument(
         "--tcp-mem",
         metavar="MIN,PRESSURE,MAX",
-        type=levels,
+        type=options.levels,
         help="the levels in pages, where tcp_mem cannot be read (in a container)",
     )
     options.add_cgroupfs(parser)
@@ -78,19 +77,6 @@ def build_parser() -> options.Parser:
     options.add_no_owners(parser, "memory")
     options.add_state(parser)
     return parser
-
-
-def levels(text: str) -> tcp_mem.TcpMem:
-    """An option's type: three page counts from 1 on, in any order the kernel would take."""
-    try:
-        low, pressure, high = (reading.integer(word) for word in text.split(","))
-    except ValueError:
-        low = pressure = high = 0
-    if min(low, pressure, high) < 1:
-        raise argparse.ArgumentTypeError(
-            f"{wording.clean(text, 40)} is not three page counts from 1 on, like 100,200,300"
-        )
-    return tcp_mem.TcpMem(low, pressure, high)
 
 
 class Memory(plugin.Host):
@@ -111,6 +97,8 @@ class Memory(plugin.Host):
         # Levels that are given are of a machine that meminfo may know nothing of.
         self.by_memory = not (arguments.no_memory or self.override or meminfo.foreign(self.root))
         self.pressure: bool | None = None
+        self.no_flag: Blind | None = None
+        """Why the pressure flag cannot be seen."""
         # Levels are given where those of the host cannot be seen, so the steps are for the host.
         elsewhere = dict.fromkeys(_HELD, f"on the host: {_HOLDERS}") if self.override else {}
         self.steps = {**NEXT_STEPS, **elsewhere}
@@ -154,6 +142,7 @@ class Memory(plugin.Host):
             self.ambiguous = len(set(map(self.state, self.units))) > 1
             if self.ambiguous:
                 self.unseen.append(mem_unit.unknown(self.units, self.mem, self.page, self.levels))
+        self.judge_without_flag()
         yield from self.blinds()
         for metric in self.gauges():
             # Perfdata go on, but nothing is judged by a number that may be another.
@@ -183,6 +172,13 @@ class Memory(plugin.Host):
         self.units = units
         return max(state.code for state in states if state)
 
+    def judge_without_flag(self) -> None:
+        """Without the pressure flag, what lies between min and pressure may be under memory pressure or not."""
+        if self.no_flag and self.levels and self.levels.in_order and self.levels.min < (self.pages or 0):
+            if self.arguments.warning is None and not self.state(self.unit):
+                said = f"memory pressure cannot be seen: {self.no_flag.reason}"
+                self.unseen.append(Blind(said, remedy=self.no_flag.remedy))
+
     def refused(self) -> Iterator[nagiosplugin.Metric]:
         """What OpenVZ refuses."""
         if not self.openvz:
@@ -205,6 +201,7 @@ class Memory(plugin.Host):
             yield nagiosplugin.Metric("under_pressure", int(self.pressure), min=0, max=1, context="pressure")
         except Blind as reason:
             self.left_out.append(f"under_pressure: {reason}")
+            self.no_flag = reason
         try:
             self.memory = meminfo.read(self.root)
         except Blind as reason:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from tcp_headroom.limits.tcp_mem import TcpMem
+
 # One language for a whole line; and argparse does not import locale and look for translations at every start.
 argparse._ = str  # type: ignore[attr-defined]
 
@@ -124,6 +126,22 @@ def percentage(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,4})?%?", text, re.ASCII) or float(text.rstrip("%")) > 100:
         raise argparse.ArgumentTypeError(f"{wording.clean(text, 40)} is not a percentage from 0 to 100")
     return float(text.rstrip("%"))
+
+
+def levels(text: str) -> TcpMem:
+    """An option's type: three page counts from 1 on, in any order the kernel would take."""
+    from tcp_headroom.limits import tcp_mem  # no check but one needs these
+    from tcp_headroom.proc import reading
+
+    try:
+        low, pressure, high = (reading.integer(word) for word in text.split(","))
+    except ValueError:
+        low = pressure = high = 0
+    if min(low, pressure, high) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{wording.clean(text, 40)} is not three page counts from 1 on, like 100,200,300"
+        )
+    return tcp_mem.TcpMem(low, pressure, high)
 
 
 def add_state(parser: Parser) -> None:

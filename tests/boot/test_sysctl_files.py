@@ -101,6 +101,18 @@ class TestWhatBoots:
             read(running, running=True)
         assert read(running).boots == SYSTEMD
 
+    def test_a_root_that_the_first_process_has_not(self, running: pathlib.Path) -> None:
+        """A pod that shares the processes and the /run of the host, without a marker; a chroot has no mount at all."""
+        host = "27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+        plant(running, {"run/systemd/system/": "", "../proc/1/mountinfo": host})
+        for line in ("900 1 0:51 / / rw - overlay overlay rw\n", "901 900 0:21 / /proc rw - proc proc rw\n"):
+            plant(running, {"../proc/self/mountinfo": line})
+            with pytest.raises(Blind, match="^this is a container .process 1 has another root., whose"):
+                read(running, running=True)
+        # A unit that is protected has mounts of its own, of the same root.
+        plant(running, {"../proc/self/mountinfo": host.replace("27 1", "612 598").replace("rw,", "ro,", 1)})
+        assert read(running, running=True).boots == SYSTEMD
+
     @pytest.mark.parametrize("name", ["init", "openrc-init", "runit", "procd"])
     def test_another_init_runs(self, name: str, running: pathlib.Path) -> None:
         plant(running, {"../proc/1/comm": f"{name}\n", "sbin/sysctl": ""})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tcp_headroom.blind import Blind
 from tcp_headroom.limits import tcp_max_orphans, tcp_mem
 from tcp_headroom.log import formats, kmsg
-from tcp_headroom.proc import meminfo, netstat, osrelease, protocols, reading, sockstat, sockstat6, sysctl
+from tcp_headroom.proc import meminfo, mountinfo, netstat, osrelease, protocols, reading, sockstat, sockstat6, sysctl
 from workbench.command import FIXTURES
 
 
@@ -164,9 +164,26 @@ def netstat_counters(content: str) -> object:
     return netstat.parse(content, ["TCPAbortOnMemory", "E", "T"])
 
 
+@pytest.mark.parametrize(
+    "content, root",
+    [
+        ("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n22 27 0:21 / /proc rw - proc proc rw\n", ("254:0", "/")),
+        ("30 1 0:27 /@/root / rw,relatime shared:1 - btrfs /dev/sda2 rw,subvol=/@/root\n", ("0:27", "/@/root")),
+        # The first root of the kernel lies below.
+        ("1 1 0:2 / / rw - rootfs none rw\n27 1 8:1 / / ro,relatime master:1 - ext4 /dev/sda1 rw\n", ("8:1", "/")),
+        ("22 27 0:21 / /proc rw - proc proc rw\n", None),
+        ("", None),
+        ("27 1 254:0 /\n", None),
+    ],
+)
+def test_mountinfo(content: str, root: tuple[str, str] | None) -> None:
+    assert mountinfo.parse(content) == root
+
+
 PARSERS: list[Callable[[str], object]] = [
     sockstat.parse, netstat_counters, protocols.parse, tcp_max_orphans.parse, tcp_mem.parse, meminfo.parse,
     osrelease.version,
+    mountinfo.parse,
 ]  # fmt: skip
 SEEDS = [text("kernel-6.18/00-idle/host", name) for name in ("net/sockstat", "net/netstat", "net/protocols")]
 

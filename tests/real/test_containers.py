@@ -62,3 +62,13 @@ def test_the_first_pid_namespace() -> None:
     assert inside(code, "mount -t proc proc /proc", "--pid", "--fork") == "True"
     number = pathlib.Path("/proc/self/ns/pid").stat().st_ino
     assert init_system._inside("/proc") == (number != 0xEFFFFFFC)
+
+
+def test_a_root_that_the_first_process_has_not(tmp_path: pathlib.Path) -> None:
+    """A chroot below the root, a file system of its own, and a mount namespace of its own, which changes nothing."""
+    asked = 'import os; from tcp_headroom.boot import init_system; {}print(init_system._elsewhere("/proc"))'
+    plain, chroot = asked.format(""), asked.format(f'os.chroot("{tmp_path}"); ')
+    processes = f"mkdir -p {tmp_path}/proc; mount --rbind /proc {tmp_path}/proc"
+    assert inside(plain, ":") == "False"
+    assert inside(chroot, processes) == "True"
+    assert inside(chroot, f"mount -t tmpfs none {tmp_path}; {processes}") == "True"

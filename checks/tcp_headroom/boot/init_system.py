@@ -3,8 +3,9 @@
 The running system is asked what runs: /run/systemd/system exists exactly if systemd
 is the init (sd_booted(3)); otherwise the first process must be an init, because the
 tools alone are in many a container image that never boots. Neither tells anything in
-a PID namespace of a container's own: a pod may have the host's /run mounted. A tree mounted elsewhere
-is asked what its /sbin/init leads to, the first that a kernel starts (init/main.c).
+a PID namespace of a container's own, or with a root that the first process has not: a pod may have the host's /run
+mounted, and share its processes. A tree mounted elsewhere is asked what its /sbin/init leads to, the first that a
+kernel starts (init/main.c).
 
 An init other than systemd runs a script of the distribution, and that the sysctl it
 finds: ``sysctl --system`` in OpenRC (init.d/sysctl.in), Debian and Devuan (procps'
@@ -20,7 +21,7 @@ from tcp_headroom import wording
 from tcp_headroom.blind import Blind
 from tcp_headroom.boot import host_root
 from tcp_headroom.boot.sysctl_rules import BUSYBOX, PROCPS, SYSTEMD
-from tcp_headroom.proc import reading
+from tcp_headroom.proc import mountinfo, reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def tool(tree: host_root.Root, procfs_root: str, running: bool) -> str:
         if not sign and _inside(procfs_root):
             # So is WSL 2, and a unit with PrivatePIDs=: there the root is the host's all the same.
             sign, remedy = "own PID namespace", _HERE
+        elif not sign and _elsewhere(procfs_root):
+            sign, remedy = "process 1 has another root", _HERE
         if sign:
             raise Blind(f"this is a container ({sign}), whose files do not boot the machine", remedy=remedy)
     if _ask(tree.kind, "/run/systemd/system") == host_root.DIRECTORY:
@@ -85,6 +88,15 @@ def _inside(procfs_root: str) -> bool:
         # Before 3.8 nobody tells.
         return False
     return inode != FIRST_PIDS
+
+
+def _elsewhere(procfs_root: str) -> bool:
+    """Whether the root of this process is another than that of the first, as far as can be seen."""
+    try:
+        first = mountinfo.read(procfs_root, "1")
+        return first is not None and mountinfo.read(procfs_root, "self") != first
+    except Blind:
+        return False
 
 
 def _first_process(procfs_root: str) -> str:

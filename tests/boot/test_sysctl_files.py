@@ -217,7 +217,9 @@ def test_a_masked_unit(tree: pathlib.Path, files: dict[str, str], why: str) -> N
     plant(tree, {f"{D}/a.conf": f"{MEM}=1\n", **files})
     found = read(tree)
     assert (found.settings == {}) == bool(why)
-    assert found.notes == ([f"{why}, so no file is applied at boot"] if why else [])
+    assert found.notes == (
+        [f"{why}, so no file is applied at boot; what is written into one helps once that is undone"] if why else []
+    )
 
 
 @pytest.mark.parametrize("name", ["/run/credentials/@system/sysctl.extra", "/etc/credstore/sysctl.extra"])

@@ -70,7 +70,9 @@ LIMITS = {
     "empty-unit-6.1": Answer(
         0,
         ("Both limits survive a reboot",),
-        lines=("/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot",),
+        lines=(
+            "/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot; what is written into one helps once that is undone",
+        ),
     ),
     "max-of-256-gib-5.4": Answer(
         1,

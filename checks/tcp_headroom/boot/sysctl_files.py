@@ -123,7 +123,7 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
         rules = Rules(tool, names)
         masked = _masked(tree, procfs) if tool == SYSTEMD else ""
         if masked:
-            notes.append(f"{masked}, so no file is applied at boot")
+            notes.append(f"{masked}, so no file is applied at boot; what is written into one helps once that is undone")
         else:
             files = _files(tree, tool, doubts)
             _feed(tree, rules, files, doubts)

@@ -490,6 +490,14 @@ class TestLoss:
         begun = f"{bsd(1500)} web1 rsyslogd: imjournal: begin to drop messages due to rate-limiting"
         assert 24 < coverage(place.check("--file", place.write("messages", START, begun, END))) < 26
 
+    def test_console(self, place: Place) -> None:
+        lines = [f"[{UPTIME - ago:12.6f}] usb 1-1: new device" for ago in (9000, 4000, 1800, 5)]
+        assert place.check("--file", place.write("console.log", *lines)).code == OK
+        output = place.check(
+            "--file", place.write("console.log", *lines[:2], "** 37 printk messages dropped **", *lines[2:])
+        )
+        assert output.code == UNKNOWN and 49 < coverage(output) < 51, output
+
     @pytest.mark.parametrize("line", [
         f"{bsd(900)} web1 rsyslogd-2177: imuxsock lost 516 messages from pid 159386 due to rate-limiting",
         f"{bsd(900)} web1 rsyslogd: imuxsock[pid: 57, name: /usr/bin/imapd]: 488 messages lost due to rate-limiting (200 allowed within 5 seconds)",

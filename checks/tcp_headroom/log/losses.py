@@ -1,9 +1,9 @@
 """What log daemons say themselves about kernel messages that they lost.
 
-rsyslog's inputs drop what comes too fast (``ratelimit.c``; imjournal by default beyond 20000 messages in 600 s), and
-journald cannot read what the ring has overwritten (``dev_kmsg_record``, journald-kmsg.c). Both say so in the log that
-then lacks something, with no word about which messages these were. rsyslog's imuxsock limits single processes, so no
-message of the kernel.
+rsyslog's inputs drop what comes too fast (``ratelimit.c``; imjournal by default beyond 20000 messages in 600 s),
+journald cannot read what the ring has overwritten (``dev_kmsg_record``, journald-kmsg.c), and a slow console neither
+(``console_unlock``, kernel/printk/printk.c). All say so in the log that then lacks something, with no word about which
+messages these were. rsyslog's imuxsock limits single processes, so no message of the kernel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 
 from tcp_headroom import namedtuple, wording
 from tcp_headroom.log.block_reader import LONGEST
-from tcp_headroom.log.samples import end_of
+from tcp_headroom.log.samples import end_of, samples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ INTERVAL = 600.0
 ATTEMPTS = 100
 """How many lines of a block are parsed in vain."""
 
-_NEEDLES = (b" due to rate-limiting", b" kernel messages")
+_NEEDLES = (b" due to rate-limiting", b" kernel messages", b" printk messages dropped **")
 _SAID = (
     rb"[ >#]rsyslogd\b.{0,100}?[ :](?P<limit>(?P<input>im(?!uxsock)\w+)(?: from <[^>]*>)?: "
     rb"(?:(?P<begun>begin to drop)|[0-9]+ messages lost).*)"
     rb"|[ >](?:systemd-journald?|journal)\b.{0,100}?[ :](?P<missed>Missed [0-9]+ kernel messages)"
+    rb"|^(?P<console>\*\* [0-9]+ printk messages dropped \*\*)"
 )
 
 
@@ -57,14 +58,21 @@ def _newest(block: Block, needle: bytes, wanted: Wanted, zero: float) -> Loss | 
         if place < 0:
             return None
         end = data.rfind(b"\n", 0, place) + 1
-        text = data[end : min(end_of(data, place), end + LONGEST)]
+        stop = end_of(data, place)
+        text = data[end : min(stop, end + LONGEST)]
         match = re.search(_SAID, text, re.DOTALL)
-        line = wanted.parse(text, zero) if match else None
-        if not match or not line or not line.other or line.when is None or wanted.strange(line.when):
+        if not match:
             continue
-        if wanted.accepts(line.host):
+        # The console's line has no stamp of its own; what follows was written after it.
+        line = wanted.parse(text, zero)
+        if match["console"]:
+            line = next(iter(samples(data, stop + 1, 1, wanted, zero, 1)), line)
+        elif not line.other:
+            continue
+        if line.when is not None and not wanted.strange(line.when) and wanted.accepts(line.host):
             until = line.when + (INTERVAL if match["begun"] else 0.0)
-            said = wording.clean((match["limit"] or match["missed"]).decode("utf-8", "replace"), 120)
+            said = (match["limit"] or match["missed"] or match["console"]).decode("utf-8", "replace")
             name = wording.clean((match["input"] or b"").decode(), 30)
-            return Loss(until, said, f"raise ratelimit.burst of {name} (rsyslog)" if name else "raise log_buf_len")
+            remedy = f"raise ratelimit.burst of {name} (rsyslog)" if name else "raise log_buf_len"
+            return Loss(until, wording.clean(said, 120), remedy)
     return None

@@ -88,3 +88,13 @@ def test_movable_memory_does_not_count(tmp_path: pathlib.Path) -> None:
 def test_the_limit_that_orphans_need(tmp_path: pathlib.Path, kib: int | None, place: str, text: str) -> None:
     plant(tmp_path, {"meminfo": f"MemTotal: {kib} kB\n"} if kib else {})
     assert raising.orphans(str(tmp_path), 40000, place) == f"to stay below every line with so many{text}"
+
+
+def test_few_orphans_below_a_limit_that_is_too_low(tmp_path: pathlib.Path) -> None:
+    """The resets keep them few, so what they need is no less than the kernel's default."""
+    plant(tmp_path, {"meminfo": f"MemTotal: {4 << 20} kB\n", "sys/net/ipv4/tcp_ehash_entries": "32768\n"})
+    said = raising.orphans(str(tmp_path), 17, "")
+    assert said == (
+        "to stay below every line with so many: sysctl -w net.ipv4.tcp_max_orphans=16384 (the kernel's default)"
+    )
+    assert "=128 (4 times" in raising.orphans(str(tmp_path), 17, "on the host: ")

@@ -101,11 +101,15 @@ def step(found: Raise | None) -> str:
 def orphans(root: str, number: int, place: str) -> str:
     """The line on the limit that ``number`` orphans need; no command where they may take more memory than is good.
 
-    ``place``: where the command has to be typed, if that is not the machine whose /proc is ``root``.
+    It is no less than the kernel's default: a limit that is too low keeps their number low. ``place``: where the
+    command has to be typed, if that is not the machine whose /proc is ``root``.
     """
     limit = tcp_max_orphans.enough(number)
-    what = "to stay below every line with so many"
-    command = f"{what}: {place}sysctl -w net.ipv4.tcp_max_orphans={limit} (4 times, rounded up)"
+    what, how = "to stay below every line with so many", "4 times, rounded up"
+    usual = None if place or meminfo.foreign(root) else kernel_defaults.read(root).orphans
+    if usual and usual > limit:
+        limit, how = usual, "the kernel's default"
+    command = f"{what}: {place}sysctl -w net.ipv4.tcp_max_orphans={limit} ({how})"
     if place:
         return f"{command}, if its memory allows"
     try:

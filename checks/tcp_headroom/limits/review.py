@@ -34,6 +34,9 @@ MIN_ABOVE, MAX_ABOVE, PRESSURE_ABOVE = "min", "max", "pressure"
 MOST_ORPHANS = (1 << 31) - 1
 """tcp_max_orphans is an int."""
 
+FEW = 256
+"""So few orphans are the kernel's own limit on no machine of today; else the default may be an estimate that is far off."""
+
 TINY = 16 << 20
 """A maximum of TCP memory, in bytes, that is too little for any machine of today."""
 
@@ -184,7 +187,7 @@ class Review:
 
     def _orphans_off(self, limit: int) -> str | None:
         share = self._orphans_share(limit)
-        return self._off(share, share if self.defaults.entries else None)
+        return self._off(share, share if self.defaults.entries or limit < FEW else None)
 
     def _mem_off(self, levels: TcpMem) -> str | None:
         memory = self.defaults.memory

@@ -96,8 +96,8 @@ def limits() -> None:
 
 
 def _too_few_orphans(orphans: int) -> None:
-    """Where the default is only reckoned, it is never sure that a limit is absurd."""
-    absurd = CRITICAL if _tells_size() else WARNING
+    """Where the default is only reckoned, it is not sure that a limit is absurd, unless it is tiny."""
+    absurd = CRITICAL if _tells_size() or orphans // 10 < 256 else WARNING
     for limit, state in ((orphans // 2, OK), (orphans // 2 - 1, WARNING), (orphans // 10, absurd)):
         kernel.limit(limit)
         said = checks.limits("--no-state", "--no-drift").expect(state, *("far below",) * (state != OK))

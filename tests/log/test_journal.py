@@ -197,7 +197,7 @@ class TestRefusals:
     def test_no_kernel_record(self, tmp_path: pathlib.Path) -> None:
         proof = look(tmp_path, entry(NOW - 5, UPTIME, BOOT, _TRANSPORT="syslog", MESSAGE="x", PRIORITY="6")).proof
         assert proof.spans == []
-        assert str(proof.lacks[0]).startswith("the journal shows this user no kernel message; add this user")
+        assert str(proof.lacks[0]).startswith("the journal has no kernel message; check that --journal-dir or")
 
     def test_no_record_of_level_info(self, tmp_path: pathlib.Path) -> None:
         proof = look(tmp_path, at(60, "careful", PRIORITY="4"), at(9000, "careful", PRIORITY="4")).proof
@@ -218,7 +218,15 @@ class TestRefusals:
 
     def test_no_journal(self, tmp_path: pathlib.Path) -> None:
         proof = journal.view(CLOCK, HOUR, [f"--directory={tmp_path}"]).proof
-        assert not proof.spans and "shows this user no kernel message" in str(proof.lacks[0])
+        assert not proof.spans and "the journal has no kernel message" in str(proof.lacks[0])
+
+    @pytest.mark.parametrize("user, remedy", [(0, "check systemd-journald"), (65534, "add this user to group")])
+    def test_nothing_is_shown(self, monkeypatch: pytest.MonkeyPatch, user: int, remedy: str) -> None:
+        """The journal of this machine, which shows nothing; root needs no group."""
+        monkeypatch.setattr(os, "geteuid", lambda: user)
+        monkeypatch.setattr(journal, "PROGRAMS", ("/bin/true",))
+        (lack,) = journal.view(CLOCK, HOUR).proof.lacks
+        assert lack.remedy.startswith(remedy)
 
     def test_no_journalctl(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journal, "PROGRAMS", ("/nonexistent/journalctl",))

@@ -248,6 +248,12 @@ def _sightless(place: Sequence[str], boot: str, deadline: float) -> Blind | None
         )
     if boot and any(_call(kernel, deadline).blocks()):
         return Blind("the journal has no kernel message since this host was booted", remedy="check systemd-journald")
+    if place:
+        return Blind("the journal has no kernel message", remedy="check that --journal-dir or --journal-file is right")
+    if os.geteuid() == 0:
+        return Blind(
+            "the journal has no kernel message", remedy="check systemd-journald, and ReadKMsg in journald.conf"
+        )
     return Blind(
         "the journal shows this user no kernel message",
         remedy="add this user to group systemd-journal, or check ReadKMsg in journald.conf",

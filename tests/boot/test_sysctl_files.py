@@ -218,7 +218,7 @@ def test_a_masked_unit(tree: pathlib.Path, files: dict[str, str], why: str) -> N
     found = read(tree)
     assert (found.settings == {}) == bool(why)
     assert found.notes == (
-        [f"{why}, so no file is applied at boot; what is written into one helps once that is undone"] if why else []
+        [f"{why}, so no file is applied at boot; a line in a file has no effect before that is undone"] if why else []
     )
 
 

@@ -71,7 +71,7 @@ LIMITS = {
         0,
         ("Both limits survive a reboot",),
         lines=(
-            "/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot; what is written into one helps once that is undone",
+            "/etc/systemd/system/systemd-sysctl.service is empty, so no file is applied at boot; a line in a file has no effect before that is undone",
         ),
     ),
     "max-of-256-gib-5.4": Answer(

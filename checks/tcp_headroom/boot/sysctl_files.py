@@ -123,7 +123,9 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
         rules = Rules(tool, names)
         masked = _masked(tree, procfs) if tool == SYSTEMD else ""
         if masked:
-            notes.append(f"{masked}, so no file is applied at boot; what is written into one helps once that is undone")
+            notes.append(
+                f"{masked}, so no file is applied at boot; a line in a file has no effect before that is undone"
+            )
         else:
             files = _files(tree, tool, doubts)
             _feed(tree, rules, files, doubts)

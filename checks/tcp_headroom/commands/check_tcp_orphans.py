@@ -50,6 +50,8 @@ NEXT_STEPS = {
     "limit": "set net.ipv4.tcp_max_orphans to 4096 for each GiB of memory, at most 262144",
 }
 
+LASTING = f"if it lasts, {NEXT_STEPS['usage']}"
+"""The step where nobody who still answers loses data."""
 URGENT = "if memory allows, raise the limit; find the service: ss -tan state fin-wait-1"
 """The step where peers that still answer lose data."""
 
@@ -231,8 +233,7 @@ class Usage(plugin.Judged):
             return result
         passed = [margin.factor for margin in resource.margins if margin.left < 0]
         if passed:
-            if passed[0] < 4:
-                resource.steps["usage"] = resource.place + URGENT
+            resource.steps["usage"] = resource.place + (URGENT if passed[0] < 4 else LASTING)
             return nagiosplugin.Result(result.state, f"{REASONS[passed[0]]}: {figure(resource)}", metric)
         if resource.own:
             resource.steps["usage"] = resource.place + URGENT
@@ -275,11 +276,14 @@ def rest(seen: Orphans) -> Iterator[str]:
     """The margins: by how much the worst is passed, and what is left of the others."""
     if seen.usage is None:
         return
-    passed = [margin for margin in seen.margins if margin.left < 0]
-    left = [margin for margin in seen.margins[::-1] if margin.left >= 0]
+    margins, whole = seen.margins, ""
+    if any(margin.left < 0 for margin in seen.share_margins) and all(margin.left >= 0 for margin in margins):
+        margins, whole = seen.share_margins, f" of the {seen.share}"
+    passed = [margin for margin in margins if margin.left < 0]
+    left = [margin for margin in margins[::-1] if margin.left >= 0]
     over = [f"{-margin.left} over the {line(margin.factor)}" for margin in passed[:1]]
     below = [f"{margin.left} below {SHARES[margin.factor]}" for margin in left]
-    yield "; ".join(filter(None, [*over, ", ".join(below)]))
+    yield "; ".join(filter(None, [*over, ", ".join(below)])) + whole
     if passed and seen.counters.get("aborts_on_memory") == 0:
         yield "none reset so far in this network namespace"
     if seen.ungranted:

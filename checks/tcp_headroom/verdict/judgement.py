@@ -1,7 +1,7 @@
 """One verdict on the evidence of all three checks: which case is it, and what to do next.
 
 Nothing is read here. The cases are tried in the order of ``CASES``, the table of the
-README: a setting that makes the rest meaningless, what hurts now, what cannot be
+runbook: a setting that makes the rest meaningless, what hurts now, what cannot be
 seen, what hurt within the window, and health last, which is only claimed for what was
 seen. The counter alone is not enough for that: it knows one network namespace.
 

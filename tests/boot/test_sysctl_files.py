@@ -133,6 +133,11 @@ class TestWhatBoots:
         plant(tree, {marker: ""})
         assert read(tree).boots == SYSTEMD
 
+    def test_run_is_hidden(self, running: pathlib.Path) -> None:
+        """From a unit with TemporaryFileSystem=/run."""
+        plant(running, {"../proc/1/comm": "systemd\n"})
+        assert read(running, running=True).boots == SYSTEMD
+
     def test_no_init_runs(self, running: pathlib.Path) -> None:
         """systemd is installed, but is not what runs."""
         plant(running, {"../proc/1/comm": "tini|\n", "usr/lib/systemd/systemd-sysctl": "", "sbin/sysctl": ""})

@@ -63,6 +63,9 @@ def tool(tree: host_root.Root, procfs_root: str, running: bool) -> str:
         return SYSTEMD
     if running:
         first = _first_process(procfs_root)
+        if first == "systemd":
+            # /run is hidden from this unit (TemporaryFileSystem=), but the root is that of the first process.
+            return SYSTEMD
         if first not in INITS:
             raise Blind(f"the first process is {wording.clean(first, 40)}, which is no known init", remedy=_HERE)
     elif _ask(tree.kind, "/sbin/init") == host_root.FILE:

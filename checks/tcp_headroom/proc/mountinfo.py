@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     Root = tuple[str, str]
 
 
+LIMIT = 64 << 20
+"""Largest file accepted, in bytes: an overlay of a container names all its layers, in a line of kilobytes."""
+
+
 def read(root: str, process: str) -> Root | None:
     """``parse`` of the file of ``process``, a number or self, below ``root``. Raises ``Blind``."""
-    return parse(reading.read(root, f"{process}/mountinfo"))
+    return parse(reading.read(root, f"{process}/mountinfo", LIMIT))
 
 
 def parse(text: str) -> Root | None:

@@ -119,7 +119,7 @@ def test_high_memory_has_the_movable_zone(tmp_path: pathlib.Path) -> None:
     # Before 2.6.28 high memory counted, too.
     memory, _table, _reasons = memory_at_boot.read(str(tmp_path), (2, 6, 27), 4096)
     assert memory.total == 8 * GIB
-    plant(tmp_path, {"meminfo": f"MemTotal: {8 * GIB >> 10} kB\n"})
+    plant(tmp_path, {"meminfo": f"MemTotal: {8 * GIB >> 10} kB\n", "cmdline": "ro kernelcore=4G\n"})
     memory, _table, _reasons = memory_at_boot.read(str(tmp_path), (5, 10, 0), 4096)
     assert (memory.total, memory.movable, memory.known) == (8 * GIB, 900100 << 12, 8 * GIB - (900100 << 12))
 

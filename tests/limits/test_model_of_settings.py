@@ -156,9 +156,9 @@ def estimated(machine: Machine) -> tuple[TcpMem, TcpMem, TcpMem]:
 def memory(machine: Machine) -> int:
     total = machine.total // 1024 * 1024
     if machine.release < (6, 1) or machine.by_hand or machine.entries <= machine.floor:
-        return total
+        return total - machine.movable
     floor_only = machine.entries == 524288 or machine.apart > 0
-    return max(total, machine.entries * (64 if floor_only else 128) * 1024)
+    return max(total, machine.entries * (64 if floor_only else 128) * 1024) - machine.movable
 
 
 def in_proportion(levels: TcpMem) -> bool:

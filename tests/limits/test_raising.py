@@ -62,7 +62,7 @@ def test_movable_memory_does_not_count(tmp_path: pathlib.Path) -> None:
     plant(tmp_path, {"net/sockstat": f"TCP: inuse 1 orphan 0 tw 0 alloc 1 mem {200 * PAGES}\n"})
     found = raising.read(str(tmp_path), NOW, PAGE)
     assert found and found.text == (
-        "at most 512.0 MiB, a quarter of the memory; needs 312.0 MiB more than TCP holds, 1.0 GiB are available: it is there"
+        "at most 512.0 MiB, a quarter of the memory outside ZONE_MOVABLE; needs 312.0 MiB more than TCP holds, 1.0 GiB are available: it is there"
     )
 
 

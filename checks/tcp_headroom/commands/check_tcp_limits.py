@@ -257,7 +257,8 @@ def explanation(seen: Limits) -> Iterator[str]:
     if levels and memory.known:
         by_meminfo = memory.total is not None and memory.known + memory.movable == memory.total
         by = "meminfo" if by_meminfo else "the size of its hash table"
-        movable = f", without {wording.size(memory.movable)} of ZONE_MOVABLE" if memory.movable else ""
+        apart = memory.movable + memory.plugged
+        movable = f", without {wording.size(apart)} of ZONE_MOVABLE" if apart else ""
         yield (
             f"{MEM}: the kernel's default is about {listed(levels)} (an estimate, {usual_levels(review)}; {memory.whole} "
             f"{wording.size(memory.known)}, by {by}{movable})"
@@ -291,9 +292,10 @@ def costs(seen: Limits) -> Iterator[str]:
     each = dict(seen.buffers).get("tcp_wmem", ())
     held = f"an orphan holds up to {wording.size(each[2])} (tcp_wmem), " if len(each) == 3 and each[2] > 0 else ""
     memory = review.defaults.memory
-    share = wording.percent(100 * max(0, levels.max) * page / (memory.total - memory.huge)) if memory.total else ""
-    part = f", {share} of the {memory.noun}" if share else ""
-    yield f"worst case: {held}all of TCP, orphans included, {most}{part}"
+    part = max(1, memory.total - max(memory.huge, memory.movable)) if memory.total else 0
+    share = wording.percent(100 * max(0, levels.max) * page / part) if part else ""
+    of = f", {share} of the {memory.noun}" if share else ""
+    yield f"worst case: {held}all of TCP, orphans included, {most}{of}"
     if levels.max > 0 and levels.pressure == levels.max:
         yield "pressure and max of tcp_mem are equal: TCP does not slow down before memory is refused"
     if not seen.findings.keys() & {"levels", "off_levels", "high", "grown"}:

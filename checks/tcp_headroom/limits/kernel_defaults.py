@@ -162,7 +162,8 @@ def proportionate(levels: TcpMem) -> bool:
 
 
 def levels_below(most: int) -> TcpMem:
-    """The levels that stand to a maximum of ``most`` pages about as the kernel's own do."""
+    """The levels that stand to a maximum of ``most`` pages about as the kernel's own do, and no less than its least."""
+    most = max(most, LEAST_PRESSURE // 2 * 3)
     return TcpMem(most // 2, most // 3 * 2, most)
 
 

@@ -51,7 +51,9 @@ SLACK = 0.9
 
 class Memory(
     namedtuple(
-        "Memory", "total hashed capped movable reserved foreign bits low huge", defaults=[0, 0, False, 64, False, 0]
+        "Memory",
+        "total hashed capped movable reserved foreign bits low huge plugged",
+        defaults=[0, 0, False, 64, False, 0, 0],
     )
 ):
     """What is known of the memory at boot, in bytes; None where nothing is."""
@@ -64,7 +66,7 @@ class Memory(
     capped: bool
     """Whether it may have been more than ``hashed``: the table is at its cap, or not made for all."""
     movable: int
-    """What of ``total`` is in ZONE_MOVABLE."""
+    """What of ``total`` is in ZONE_MOVABLE, since the boot."""
     reserved: int
     """What ``crashkernel=`` has taken at most: the table may be for so much more than ``total``."""
     foreign: bool
@@ -75,16 +77,18 @@ class Memory(
     """Whether ``total`` is the low memory of a machine that has high memory, too."""
     huge: int
     """What of ``total`` is set apart as huge pages: it counts for the default, but no network buffer comes from it."""
+    plugged: int
+    """ZONE_MOVABLE that was added after the boot, and is no part of ``total``."""
 
     @property
     def noun(self) -> str:
         """What ``machine`` is, in words."""
-        return meminfo.noun(self.low, self.huge)
+        return meminfo.noun(self.low, self.huge, self.movable + self.plugged)
 
     @property
     def whole(self) -> str:
         """What ``total`` is, in words."""
-        return meminfo.noun(self.low, 0)
+        return meminfo.noun(self.low)
 
     @property
     def known(self) -> int | None:
@@ -103,15 +107,18 @@ class Memory(
     def machine(self) -> int | None:
         """The most memory network buffers may have: a balloon takes from ``total``, and a limit of the boot stays.
 
-        None where that is not known, or perhaps is another's.
+        But who sets memory apart for huge pages has it. They may lie in ZONE_MOVABLE, so the larger of the two is
+        what is missing. None where that is not known, or perhaps is another's.
         """
         if self.foreign:
             return None
         hashed = self.hashed // 2 if self.hashed and self.capped else self.hashed
         if self.total is None and self.capped:
             return None
+        if self.huge and self.total is not None:
+            hashed = None
         most = max((bound for bound in (self.total, hashed) if bound is not None), default=None)
-        return most and max(1, most - self.huge)
+        return most and max(1, most - max(self.huge, self.movable))
 
     @property
     def consistent(self) -> bool:
@@ -170,10 +177,11 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
         low = found.low is not None and not (release and release < (2, 6, 28))
         total, bits = found.low if low else found.total, found.bits
         apart = movable(root, page, found)
+    told = True
     try:
         words = list(cmdline.read(root))
     except Blind:
-        words = []
+        words, told = [], False
     entries = None
     try:
         entries = abs(reading.integer(reading.read(root, EHASH).strip())) or None
@@ -188,8 +196,19 @@ def read(root: str, release: tuple[int, ...] | None, page: int) -> tuple[Memory,
     if entries is None and chosen and total:
         entries = min(chosen, most_entries(total))
     huge = found.huge if found else 0
-    memory = Memory(total, hashed, capped, apart, crashkernel(words), meminfo.foreign(root), bits, low, huge)
+    plugged = 0
+    if total and apart and ((told and not movable_at_boot(words)) or (hashed and not capped and hashed <= apart)):
+        plugged, apart = apart, 0
+        total, huge = total - plugged, max(0, huge - plugged)
+    foreign = meminfo.foreign(root)
+    memory = Memory(total, hashed, capped, apart, crashkernel(words), foreign, bits, low, huge, plugged)
     return memory, Table(entries, bool(chosen)), reasons
+
+
+def usable(root: str, page: int, found: meminfo.Meminfo) -> tuple[int, str]:
+    """The bytes that network buffers can come from at most, and in words what they are. Huge pages may lie in ZONE_MOVABLE."""
+    apart = movable(root, page, found)
+    return found.buffers + found.huge - max(found.huge, apart), meminfo.noun(found.low is not None, found.huge, apart)
 
 
 def movable(root: str, page: int, found: meminfo.Meminfo) -> int:
@@ -200,6 +219,11 @@ def movable(root: str, page: int, found: meminfo.Meminfo) -> int:
         return min(found.total - 1, zoneinfo.read(root) * page)
     except Blind:
         return 0
+
+
+def movable_at_boot(words: Iterable[str]) -> bool:
+    """Whether the kernel was told to make a ZONE_MOVABLE when it booted; else what is there was added later."""
+    return any(word.partition("=")[0] in ("kernelcore", "movablecore", "movable_node") for word in words)
 
 
 def thash_entries(words: Iterable[str]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tcp_headroom import namedtuple, wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot, tcp_max_orphans
+from tcp_headroom.limits import kernel_defaults, mem_unit, memory_at_boot, tcp_max_orphans, tcp_mem
 from tcp_headroom.limits.tcp_mem import TcpMem
 from tcp_headroom.proc import meminfo, protocols, sockstat
 
@@ -49,8 +49,8 @@ def read(root: str, levels: TcpMem, page: int) -> Raise | None:
         used: float | None = mem_unit.held(root, sockstat.read(root).mem, page, levels, pressure)
     except Blind:
         used = None
-    most = memory.buffers - memory_at_boot.movable(root, page, memory)
-    return of(levels, page, most, memory.available, used, memory.noun)
+    most, noun = memory_at_boot.usable(root, page, memory)
+    return of(levels, page, most, memory.available, used, noun)
 
 
 def of(
@@ -117,9 +117,10 @@ def orphans(root: str, number: int, place: str) -> str:
     except Blind:
         memory = None
     cost = limit * tcp_max_orphans.COST
-    if memory is None or cost <= memory.buffers // SHARE:
+    most, noun = memory_at_boot.usable(root, tcp_mem.page_size(), memory) if memory else (0, "")
+    if memory is None or cost <= most // SHARE:
         return command
     return (
         f"{what}, the limit would have to be {limit}, but so many may take {wording.size(cost)}, their data not counted, and "
-        f"there are {wording.size(memory.buffers)} of {memory.noun}: find the service that makes them"
+        f"there are {wording.size(most)} of {noun}: find the service that makes them"
     )

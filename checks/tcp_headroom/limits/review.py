@@ -194,7 +194,7 @@ class Review:
         share = self._mem_share(levels, memory.known)
         # The default counts huge pages, too: a quarter of what is beside them is not too little.
         if memory.huge and memory.machine and share is not None and share < 100:
-            share = 100 if levels.max * self.page >= memory.machine // SHARE else share
+            share = 100 if levels.max >= memory.machine // SHARE // self.page else share
         tiny = levels.max * self.page < TINY
         return self._off(share, share if tiny else self._mem_share(levels, memory.agreed))
 
@@ -255,14 +255,13 @@ class Review:
         memory = self.defaults.memory
         if memory.machine is None:
             return None
-        return kernel_defaults.levels_below(max(1, memory.machine - memory.movable) // SHARE // self.page)
+        return kernel_defaults.levels_below(memory.machine // SHARE // self.page)
 
     @property
     def _fitting(self) -> TcpMem | None:
-        """The default, unless huge pages, which it counts, leave less memory than it allows: then a quarter of that."""
-        memory, default = self.defaults.memory, self.defaults.levels(self.page)
-        fits = not (memory.huge and memory.machine and default and default.max * self.page > memory.machine)
-        return default if fits else self._share
+        """The default, but beside huge pages, which it counts, no more than a quarter of what they leave."""
+        default, most = self.defaults.levels(self.page), self._share
+        return most if self.defaults.memory.huge and most and default and default.max > most.max else default
 
     @property
     def recommended(self) -> int | None:

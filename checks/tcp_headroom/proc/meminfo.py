@@ -25,7 +25,7 @@ from tcp_headroom.proc import reading
 
 FILE = "meminfo"
 
-LOW, NOT_HUGE = "low memory", "memory without huge pages"
+LOW, NOT_HUGE, NOT_MOVABLE = "low memory", "memory without huge pages", "memory outside ZONE_MOVABLE"
 
 _WANTED = (
     "MemTotal:",
@@ -69,9 +69,9 @@ class Meminfo(namedtuple("Meminfo", "total low available bits huge", defaults=[N
         return noun(self.low is not None, self.huge)
 
 
-def noun(low: bool, huge: int) -> str:
+def noun(low: bool, huge: int = 0, movable: int = 0) -> str:
     """What network buffers can come from, in words."""
-    return LOW if low else NOT_HUGE if huge else "memory"
+    return LOW if low else NOT_HUGE if huge > movable else NOT_MOVABLE if movable else "memory"
 
 
 def read(root: str) -> Meminfo:

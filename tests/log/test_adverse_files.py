@@ -514,3 +514,114 @@ class TestLoss:
         log = place.write("messages", START, cron(4000), lost, cron(800), END)
         assert place.check("--file", log, "--log-host", "web1").code == OK
         assert place.check("--file", log, "--log-host", "web1", "--lookback", "10m").code == OK
+
+    @pytest.mark.parametrize("said, host, code", [
+        ("tcpsrv from <web1:kernel>: begin to drop messages due to rate-limiting", "web1", UNKNOWN),
+        ("tcpsrv from <web2:kernel>: begin to drop messages due to rate-limiting", "web1", OK),
+        ("imudp(*/514/IPv4) from <web1:kernel>: 5 messages lost due to rate-limiting (1 allowed within 9 seconds)", "web1", UNKNOWN),
+        ("imptcp[514] from <web1:app>: begin to drop messages due to rate-limiting", "web1", UNKNOWN),
+        ("imrelp[2514]: 5 messages lost due to rate-limiting", "", UNKNOWN),
+        # It limits what comes from others, and no message of the kernel.
+        ("imdocker: 5 messages lost due to rate-limiting", "", OK),
+    ])  # fmt: skip
+    def test_of_what_comes_from_others(self, place: Place, said: str, host: str, code: int) -> None:
+        lines = [START, cron(4000), f"{bsd(900)} loghost rsyslogd[7]: {said}", cron(800), END]
+        log = place.write("messages", *lines)
+        assert place.check("--file", log, *(["--log-host", host] if host else []), "--min-coverage", "80").code == code
+
+    def test_of_what_others_send_is_none_of_this_host(self, place: Place) -> None:
+        own = os.uname().nodename
+        said = f"{bsd(900)} {own} rsyslogd: tcpsrv from <web2:app>: begin to drop messages due to rate-limiting"
+        lines = [kernel(9000, host=own), cron(4000, own), said, cron(800, own), kernel(5, host=own)]
+        assert place.check("--file", place.write("own.log", *lines), "--min-coverage", "80").code == OK
+
+    def test_many_of_another_host(self, place: Place) -> None:
+        missed = "systemd-journald[312]: Missed 3 kernel messages"
+        others = [f"{bsd(800)} web2 {missed}"] * 300
+        log = place.write("messages", START, cron(4000), f"{bsd(900)} web1 {missed}", *others, END)
+        assert place.check("--file", log, "--log-host", "web1", "--min-coverage", "80").code == UNKNOWN
+
+    @pytest.mark.parametrize("lead", ["<4>", "\r", "[2026-11-22 15:30:00] "])
+    def test_console_before_a_stamp(self, place: Place, lead: str) -> None:
+        lines = [f"[{UPTIME - ago:12.6f}] usb 1-1: new device" for ago in (9000, 4000, 1800, 5)]
+        log = place.write("console.log", *lines, f"{lead}** 37 printk messages dropped **")
+        assert (place.check("--file", log).code, coverage(place.check("--file", log))) == (UNKNOWN, 0)
+
+
+class TestSharedLog:
+    """Several hosts write into one file, each with its own clock."""
+
+    @pytest.mark.parametrize("behind", [0.5, 1, 2, 5, 9])
+    @pytest.mark.parametrize("burst", [0, 1, 6])
+    def test_sender_behind(self, place: Place, behind: float, burst: int) -> None:
+        late = 600 + behind * 3600
+        hits = [kernel(late, "possible SYN flooding on port 80.", "web2")] * burst + [kernel(late, MEMORY, "web2")]
+        lines = [START, *map(cron, range(8000, 601, -20)), *hits, *map(cron, range(590, 1, -20)), END]
+        assert place.check("--file", place.write("all.log", *lines)).code == CRITICAL
+
+    def test_sender_in_order(self, place: Place) -> None:
+        """What is old among its neighbours is old."""
+        hits = [kernel(5000, MEMORY, "web2"), kernel(4999, MEMORY, "web3")]
+        lines = [START, *map(cron, range(8000, 5001, -20)), *hits, *map(cron, range(4980, 1, -20)), END]
+        assert place.check("--file", place.write("all.log", *lines)).code == OK
+
+    def test_first_line_of_a_late_clock(self, place: Place) -> None:
+        first = kernel(600 + 5 * 3600, host="tokyo9")
+        output = place.check("--file", place.write("all.log", first, kernel(599), *map(cron, range(570, 1, -30)), END))
+        assert output.code == UNKNOWN and coverage(output) < 17
+
+    @pytest.mark.parametrize("line", [
+        f"{bsd(600)} web2 [ 1234.567890] {MEMORY}",
+        f"{bsd(600)} 192.0.2.1 [ 4994.123456] {ORPHAN}",
+        f"{bsd(600)} web2 6,416,5678901,-;{MEMORY}",
+        f"{bsd(600)} web2 6.1.0-40,6,416,5678901,-;{MEMORY}",
+        f"{bsd(600)} [ 1234.567890] Out of socket memory",
+        f"{bsd(600)} web2 [kern.info] kernel: {MEMORY}",
+        f"{bsd(600)} U7LT,788a20aabbcc,v4.3.20: kernel: [ 1234.567890] {MEMORY}",
+    ])  # fmt: skip
+    def test_shape_that_is_no_program(self, place: Place, line: str) -> None:
+        """Beside ordinary lines, which prove that a hit would show."""
+        output = place.check("--file", place.write("all.log", START, kernel(1000), line, kernel(500), END))
+        assert output.code != OK, output
+
+    def test_several_files_are_all_read(self, place: Place) -> None:
+        one = place.write("web1.log", START, kernel(4000), kernel(600), END)
+        other = place.write("web2.log", kernel(9000, host="web2"), kernel(600, MEMORY, "web2"), kernel(5, host="web2"))
+        assert place.check("--file", one, "--file", other).code == CRITICAL
+        assert place.check("--file", other, "--file", one).code == CRITICAL
+        assert place.check("--file", one, "--file", place.folder / "gone.log").code == OK
+
+
+class TestRotatedElsewhere:
+    @pytest.mark.parametrize("name", [
+        "2026-11-22-{}.log", "kern-20261122{}.log", "kern.log.2026-11-22-{}", "kern-2026-11-22_{}.log", "k.20261122{}00",
+    ])  # fmt: skip
+    def test_by_the_hour(self, place: Place, name: str) -> None:
+        place.write(name.format("14"), START, cron(4000), written=3700)
+        place.write(name.format("15"), cron(3500), kernel(1500, MEMORY), kernel(300), written=300)
+        now = place.write(name.format("16"), END)
+        output = place.check("--file", now)
+        assert output.code == CRITICAL and coverage(output) > 99, output
+        # Yesterday's same hour is no neighbour, nor is an hour that has not come.
+        place.write(name.replace("22", "21").format("16"), kernel(86400, MEMORY), written=86400)
+        place.write(name.format("17"), kernel(99999, MEMORY), written=99999)
+        assert total(place.check("--file", now)) == 1
+
+    def test_addresses_are_no_hours(self, place: Place) -> None:
+        place.write("2026-11-22-11.0.0.5.log", kernel(900, MEMORY))
+        assert place.check("--file", place.write("2026-11-22-10.0.0.5.log", START, cron(2000), END)).code == OK
+
+    def test_left_by_another_way(self, place: Place) -> None:
+        """kern.log.1 of last month beside the log, and the parts of today in a folder."""
+        place.write("kern.log.1", kernel(5_000_000), kernel(4_900_000), written=4_900_000)
+        place.write("archive/kern.log.1", START, kernel(1500, MEMORY), kernel(1000), written=1000)
+        assert place.check("--file", place.write("kern.log", kernel(900), END)).code == CRITICAL
+
+    def test_the_day_comes_first(self, place: Place) -> None:
+        """dateformat -%d%m%Y, on the first of a month."""
+        place.moment.later(9 * 86400)
+        ago = -9 * 86400
+        place.write("kern.log-30112026", kernel(ago + 99000), kernel(ago + 90000), written=ago + 90000)
+        place.write("kern.log-01122026", kernel(ago + 89000), kernel(ago + 1500, MEMORY), written=ago + 1500)
+        output = place.check("--file", place.write("kern.log", kernel(ago + 900), kernel(ago + 5), written=ago + 5))
+        assert output.code == CRITICAL, output

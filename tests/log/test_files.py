@@ -410,6 +410,15 @@ def in_zone(hours: float, ago: float, message: str, host: str) -> bytes:
     return line(ago - hours * 3600, message, host=host)
 
 
+def test_a_log_of_several_hosts_is_not_this_hosts(tmp_path: pathlib.Path) -> None:
+    """So its counter, its daemon and its boot speak for none of them, though it writes there, too."""
+    own = os.uname().nodename
+    mine = line(9000, "eth0: link is up", host=own) + line(5, "eth0: link is up", host=own)
+    assert look(write(tmp_path / "own.log", mine)).kernel is not None
+    other = line(600, "eth0: link is up", host="web2")
+    assert look(write(tmp_path / "all.log", other + mine)).kernel is None
+
+
 class TestZones:
     """Hosts that stamp in their own zones, in one file: what the last line says of its own stamp is of that host alone."""
 

@@ -43,7 +43,7 @@ class Request:
         self.journal = journal
         """Options of journalctl that name a journal; none for that of this host."""
         self.files = files
-        """Log files, alternatives in this order; none for the usual ones."""
+        """Log files, all of which are read; none for the usual ones, of which the first that is complete will do."""
         self.host = host
         """In files, count only lines of this host."""
         self.silence = silence
@@ -124,7 +124,8 @@ def look(request: Request, clock: Clock, window: Window, reach: Window, known: K
         proven = proof.both(proven, view.proof) if proven else view.proof
         if further:
             break
-        if proof.complete(proven, window):
+        # Who names several files means all of them.
+        if proof.complete(proven, window) and not request.files:
             boot = proof.start(proven, window) > window.start
             if not boot or before_boot:
                 break

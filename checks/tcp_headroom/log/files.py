@@ -93,7 +93,8 @@ def _whose(
     short = own.partition(".")[0]
     others = newest - {own, "localhost"}
     if not usual or (own not in newest and not (others and _speaks(path, short, window, booted))):
-        return lambda name: True, "", usual or own in newest
+        # Beside the lines of others nothing of this host, its counter, its daemon or its boot, speaks for them.
+        return lambda name: True, "", usual or (own in newest and not others)
     # On a host that takes in the logs of others, too, its own lines alone are of this host.
     return (
         lambda name: name is None or formats.name_matches(name, short) or formats.name_matches(name, "localhost"),

@@ -82,6 +82,13 @@ OTHERS = (
 """Forms in which other programs' lines stand beside them."""
 
 _LEAD = rb"[\0 ]*(?:<(?P<pri>[0-9]{1,3})>)?(?:(?P<version>1) )?(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?"
+_LIKE_THE_KERNEL = (
+    # A text of the family without a tag looks as if TCP were the program; printk's stamp, the head of a record that
+    # netconsole sends, and a facility or a device before the tag, as if something else were.
+    rb" (?:[^ ]+ )?(?:(?:MP)?TCP: |\[ *[0-9]{1,10}\.[0-9]{6}\]|(?:[^ ,;]+,)?[0-9]{1,3},[0-9]+,[0-9]+,[^;]*;"
+    rb"|\[" + _FACILITY + rb"\." + _LEVEL + rb"\] kernel: |[^ ]+: kernel: \[ *[0-9]{1,10}\.)"
+)
+"""What is no other program's line, though it has the form of one."""
 _UNSTAMPED = rb"[\0 ]*kernel(?:\[[0-9]+\])?: ?(?:kern:(?P<level2>" + _LEVEL + rb"):? ?)?" + _PRINTK
 
 _REPEATED = rb"message repeated ([0-9]{1,9}) times: \[ ?(?:<[0-7]>)?(?:\[ *[0-9]{1,10}\.[0-9]{1,9}\] ?)?(.*)"
@@ -160,8 +167,7 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
                 return silent._replace(other=True)
             return _said(silent, speaker)
     found = [form for form in OTHERS if stamp.kind in form.stamps and _compiled(form.pattern).match(line, stamp.end)]
-    # A text of the family without a tag looks as if TCP were the program.
-    other = bool(found) and not re.match(rb" (?:[^ ]+ )?(?:MP)?TCP: ", line[stamp.end :])
+    other = bool(found) and not re.match(_LIKE_THE_KERNEL, line[stamp.end :])
     return silent._replace(other=other, host=_host(line, stamp))
 
 

@@ -25,11 +25,14 @@ ATTEMPTS = 100
 """How many lines of a block are parsed in vain."""
 
 _NEEDLES = (b" due to rate-limiting", b" kernel messages", b" printk messages dropped **")
+_FROM = rb"(?:\[[^\]]*\]|\([^)]*\))?(?: from <(?P<of>[^:>]*)[^>]*>)?: "
 _SAID = (
-    rb"[ >#]rsyslogd\b.{0,100}?[ :](?P<limit>(?P<input>im(?!uxsock)\w+)(?: from <[^>]*>)?: "
-    rb"(?:(?P<begun>begin to drop)|[0-9]+ messages lost).*)"
+    rb"[ >#]rsyslogd\b.{0,100}?[ :](?P<limit>(?:(?P<own>imjournal|imklog)|(?P<net>imtcp|tcperver|tcpsrv|imudp|imptcp|imrelp))"
+    + _FROM
+    + rb"(?:(?P<begun>begin to drop)|[0-9]+ messages lost).*)"
     rb"|[ >](?:systemd-journald?|journal)\b.{0,100}?[ :](?P<missed>Missed [0-9]+ kernel messages)"
-    rb"|^(?P<console>\*\* [0-9]+ printk messages dropped \*\*)"
+    rb'|"MESSAGE" ?: ?"(?P<entry>Missed [0-9]+ kernel messages)'
+    rb"|^(?:<[0-9]+>|\r|\[[^\]]*\] ?)*(?P<console>\*\* [0-9]+ printk messages dropped \*\*)"
 )
 
 
@@ -52,27 +55,41 @@ def newest(block: Block, wanted: Wanted, zero: float) -> Loss | None:
 
 def _newest(block: Block, needle: bytes, wanted: Wanted, zero: float) -> Loss | None:
     data = block.data
-    end = len(data)
-    for _attempt in range(ATTEMPTS):
+    end, attempts = len(data), ATTEMPTS
+    while attempts:
         place = data.rfind(needle, block.lead, end)
         if place < 0:
             return None
         end = data.rfind(b"\n", 0, place) + 1
         stop = end_of(data, place)
         text = data[end : min(stop, end + LONGEST)]
+        if wanted.name.lower().encode("utf-8", "replace") not in text.lower():
+            continue
+        attempts -= 1
         match = re.search(_SAID, text, re.DOTALL)
-        if not match:
-            continue
-        # The console's line has no stamp of its own; what follows was written after it.
-        line = wanted.parse(text, zero)
-        if match["console"]:
-            line = next(iter(samples(data, stop + 1, 1, wanted, zero, 1)), line)
-        elif not line.other:
-            continue
-        if line.when is not None and not wanted.strange(line.when) and wanted.accepts(line.host):
-            until = line.when + (INTERVAL if match["begun"] else 0.0)
-            said = (match["limit"] or match["missed"] or match["console"]).decode("utf-8", "replace")
-            name = wording.clean((match["input"] or b"").decode(), 30)
+        when = _when(match, text, data, stop, wanted, zero) if match else None
+        if match and when is not None and not wanted.strange(when):
+            until = when + (INTERVAL if match["begun"] else 0.0)
+            said = match["limit"] or match["missed"] or match["entry"] or match["console"]
+            name = (match["own"] or match["net"] or b"").decode()
             remedy = f"raise ratelimit.burst of {name} (rsyslog)" if name else "raise log_buf_len"
-            return Loss(until, wording.clean(said, 120), remedy)
+            return Loss(until, wording.clean(said.decode("utf-8", "replace"), 120), remedy)
     return None
+
+
+def _when(match: re.Match[bytes], text: bytes, data: bytes, stop: int, wanted: Wanted, zero: float) -> float | None:
+    """When it was said, if messages of the wanted hosts are concerned."""
+    line = wanted.parse(text, zero)
+    if match["console"]:
+        # It has no stamp of its own; what follows was written after it.
+        after = samples(data, stop + 1, 1, wanted, zero, 1)
+        return after[0].when if after else wanted.window.now
+    if not line.other:
+        return None
+    if match["net"]:
+        # Of what comes from other hosts, and says so where it is stored.
+        of = match["of"]
+        concerned = wanted.booted is None and (of is None or wanted.accepts(of.decode("utf-8", "replace")))
+    else:
+        concerned = wanted.accepts(line.host)
+    return line.when if concerned else None

@@ -17,6 +17,8 @@ from tcp_headroom import namedtuple
 from tcp_headroom.log.block_reader import COMPRESSED
 
 _DATE = r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
+_HOUR = r"(?:(?:[-_T.]?[0-9]{2}){1,2}(?![0-9]|\.[0-9]))?"
+"""What may follow a date in a name that changes by the hour, or the minute; no address does."""
 
 OLD = ("archive", "archives", "old", "old.d", "rotated")
 """Folders beside a log in which its parts are looked for."""
@@ -38,11 +40,11 @@ class Part(namedtuple("Part", "path written inode hole due", defaults=[None])):
 
 def _pattern(name: str) -> re.Pattern[str]:
     endings = "|".join(map(re.escape, COMPRESSED))
-    dated = re.search(_DATE, name, re.ASCII)
+    dated = re.search(_DATE + _HOUR, name, re.ASCII)
     stem = re.escape(name)
     if dated:
         # The date moves on; the rest of the name stays.
-        stem = f"(?:{stem}|{re.escape(name[: dated.start()])}(?P<day>{_DATE}){re.escape(name[dated.end() :])})"
+        stem = f"(?:{stem}|{re.escape(name[: dated.start()])}(?P<day>{_DATE}{_HOUR}){re.escape(name[dated.end() :])})"
     behind = rf"{stem}(?:(?P<mark>[.-])(?P<digits>[0-9][0-9._-]*))?"
     root, ending = os.path.splitext(name)
     # A number behind a dash belongs to the name of another log. A log that is named by an address has no ending.
@@ -52,27 +54,35 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 def parts(path: str) -> list[Part]:
-    """The older parts of ``path``, newest first: those beside it or, where none is, those in a folder for them."""
+    """The older parts of ``path``, newest first: those beside it or in a folder for them, wherever the newest is.
+
+    The others are what another way of rotating has left, or copies.
+    """
     folder, name = os.path.split(os.path.realpath(path))
     pattern = _pattern(name)
+    places = (_listed(place, pattern, name) for place in (folder, *(os.path.join(folder, other) for other in OLD)))
+    return max(places, key=lambda found: max((part.written for part in found), default=0.0))
+
+
+def _listed(place: str, pattern: re.Pattern[str], name: str) -> list[Part]:
+    """Those in one folder."""
     numbered: list[tuple[int, str, os.stat_result]] = []
     dated: list[tuple[str, str, os.stat_result]] = []
-    for place in (folder, *(os.path.join(folder, other) for other in OLD)):
-        if place != folder and (numbered or dated):
-            break
-        for full, found, status in _regular(place, pattern):
-            if os.path.basename(full) == name and place == folder:
+    current = re.search(_DATE + _HOUR, name, re.ASCII)
+    newest = re.sub("[^0-9]", "", current[0]) if current else ""
+    for full, found, status in _regular(place, pattern):
+        if os.path.basename(full) == name:
+            continue
+        names = found.groupdict()
+        day, digits = names.get("day"), names["digits"] or names.get("number") or names.get("date")
+        if day or not digits or found["mark"] == "-" or len(digits) > 4:
+            own = re.sub("[^0-9]", "", day or "")
+            if own > newest:
                 continue
-            names = found.groupdict()
-            day, digits = names.get("day"), names["digits"] or names.get("number") or names.get("date")
-            if day or not digits or found["mark"] == "-" or len(digits) > 4:
-                key = re.sub("[^0-9]", "", (day or "") + (digits or ""))
-                if day and key[:8] > re.sub("[^0-9]", "", name)[:8]:
-                    continue
-                if digits or day:
-                    dated.append((key, full, status))
-            elif digits.isdigit():
-                numbered.append((int(digits), full, status))
+            if digits or day:
+                dated.append((own + re.sub("[^0-9]", "", digits or ""), full, status))
+        elif digits.isdigit():
+            numbered.append((int(digits), full, status))
     return _ordered(numbered, dated)
 
 
@@ -97,12 +107,17 @@ def _regular(place: str, pattern: re.Pattern[str]) -> list[tuple[str, re.Match[s
 def _ordered(
     numbered: list[tuple[int, str, os.stat_result]], dated: list[tuple[str, str, os.stat_result]]
 ) -> list[Part]:
-    days = [_day(key) for key, _path, _status in sorted(dated, reverse=True)]
+    dated.sort(reverse=True)
+    days = [_day(key) for key, _path, _status in dated]
+    if not all(days):
+        # The day or the month comes first, or it is another number.
+        dated.sort(key=lambda part: -part[2].st_mtime)
+        days = [None for _part in dated]
     steps = [newer - older for newer, older in zip(days, days[1:]) if newer and older and newer > older]
     step = min(steps, default=86400.0)
     made = [
         Part(path, status.st_mtime, status.st_ino, False, day + step if day else None)
-        for (_key, path, status), day in zip(sorted(dated, reverse=True), days)
+        for (_key, path, status), day in zip(dated, days)
     ]
     before: int | None = None
     places: list[Part] = []
@@ -119,10 +134,8 @@ def _ordered(
 
 def _day(key: str) -> float | None:
     """The beginning of a day, by the first eight digits of a name; None if they are none."""
-    try:
-        return time.mktime((int(key[:4]), int(key[4:6]), int(key[6:8]), 0, 0, 0, 0, 0, -1)) if len(key) >= 8 else None
-    except (ValueError, OverflowError):
-        return None
+    found = re.match("((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", key)
+    return time.mktime((*map(int, found.groups()), 0, 0, 0, 0, 0, -1)) if found else None  # type: ignore[arg-type]
 
 
 def between(path: str, start: float) -> bool:

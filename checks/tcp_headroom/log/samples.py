@@ -102,8 +102,10 @@ def beginning(found: list[Line], wanted: Wanted) -> float | None:
     """When the first of these lines was written: strange stamps at the beginning are no older than what follows."""
     times = trusted(found, wanted)
     if times:
-        # A stamp without a year that is ahead of its time looks like one of last year.
-        return times[1] if len(times) > 1 and times[1] - times[0] > ALONE else times[0]
+        hosts = [line.host for line in found if line.when is not None and not wanted.strange(line.when)][:2]
+        # Another host's clock may be late; and a stamp without a year that is ahead looks like one of last year.
+        most = ALONE if hosts[0] == hosts[-1] else DISORDER
+        return times[1] if len(times) > 1 and times[1] - times[0] > most else times[0]
     # Without another stamp beside them, those of a New Year are right as they are.
     times = [line.when for line in found if line.when is not None and stamps.EPOCH <= line.when <= wanted.window.now]
     return times[0] if times and max(times) - min(times) < DISORDER else None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 300
 """How many lines of a block that mention the kernel are parsed in vain."""
+LATE = 600.0
+"""By how many seconds the stamps of one host may be behind those of another."""
 INFO = 6
 """The level of the family."""
 
@@ -208,7 +210,7 @@ def _dated(
 ) -> tuple[float | None, str]:
     """When a line was written, and the digits of its stamp for its key; None if nobody knows."""
     if line.when is not None and not wanted.strange(line.when):
-        return _in_order(line.when, data, start, end, zero, wanted), line.digits
+        return _in_order(line, data, start, end, zero, wanted), line.digits
     sides = (samples(data, start, -1, wanted, zero), samples(data, end + 1, 1, wanted, zero))
     if line.when is None:
         # What follows may be missing in one reading and there in the next, so it gives no name.
@@ -231,16 +233,23 @@ def _dated(
     return when if when is not None or line.when > wanted.window.now else line.when, line.digits
 
 
-def _in_order(when: float, data: bytes, start: int, end: int, zero: float, wanted: Wanted) -> float:
-    """``when``, or the time of a neighbour for a stamp from before the window behind a line of the window."""
+def _in_order(line: Line, data: bytes, start: int, end: int, zero: float, wanted: Wanted) -> float:
+    """The time of a line; that of its neighbours where it is stamped before the window, and stands behind the window's lines.
+
+    Lines of its own host may all be stamped so, by a slow clock or in another zone: then the next of another host tells.
+    """
+    when = line.when or 0.0
     if when >= wanted.window.start:
         return when
-    before = trusted(samples(data, start, -1, wanted, zero, 1), wanted)
-    if not before or before[0] <= when + DISORDER:
-        return when
-    after = trusted(samples(data, end + 1, 1, wanted, zero, 1), wanted)
-    # Of two in a row that are out of order, neither is known to be the right one.
-    return max([*before, *after])
+    before = samples(data, start, -1, wanted, zero)
+    for near in (before[:1], [one for one in before if one.host != line.host][:1]):
+        late = DISORDER if near and near[0].host == line.host else LATE
+        times = trusted(near, wanted)
+        if times and times[0] > when + late:
+            after = samples(data, end + 1, 1, wanted, zero, 1)
+            # Of two in a row that are out of order, neither is known to be the right one.
+            return max(times + trusted(after, wanted))
+    return when
 
 
 def _doubt(

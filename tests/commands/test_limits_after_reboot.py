@@ -173,6 +173,29 @@ class TestDrift:
 class TestNotSeen:
     """What cannot be seen is never OK, and never hides what is wrong."""
 
+    @pytest.mark.parametrize("runs, file, code", [
+        (262144, "net.ipv4.tcp_max_orphans = 262144\n", 1),
+        (262144, "net.ipv4.tcp_max_orphans = 0x40000\n", 1),
+        # What does not run nobody misses, and what the kernel sets by itself needs no file.
+        (262144, "net.ipv4.tcp_max_orphans = 300000\n", 0),
+        (131072, "net.ipv4.tcp_max_orphans = 131072\n", 0),
+        (262144, "# net.ipv4.tcp_max_orphans = 262144\n", 0),
+    ])  # fmt: skip
+    def test_it_runs_from_a_file_that_no_boot_reads(self, host: Host, runs: int, file: str, code: int) -> None:
+        """As Ansible's module sysctl leaves it on Debian 13."""
+        host.put("sys/net/ipv4/tcp_max_orphans", f"{runs}\n")
+        host.persist(file, "/etc/sysctl.conf")
+        output = host.check("-v")
+        assert output.code == code, output
+        if code:
+            assert (
+                "a reboot changes tcp_max_orphans: 262144 to 131072 (no boot reads /etc/sysctl.conf line 1). Next: set it to "
+                "131072 now, or write tcp_max_orphans = 262144 into a file of /etc/sysctl.d (see -v)"
+            ) in output.text
+            assert "or, in /etc/sysctl.d/90-tcp-headroom.conf: net.ipv4.tcp_max_orphans = 262144" in output.text
+        plant(host.root, {"/etc/sysctl.d/99-sysctl.conf": "-> ../sysctl.conf"})
+        assert "no boot reads" not in host.check("-v").text
+
     def test_a_root_that_nothing_boots(self, host: Host, tmp_path: pathlib.Path) -> None:
         empty = tmp_path / "empty"
         empty.mkdir()

@@ -81,7 +81,7 @@ _CREDENTIALS = (
 )
 
 
-class Found(namedtuple("Found", "boots settings notes blind")):
+class Found(namedtuple("Found", "boots settings notes blind unread")):
     """What a reboot does to the sysctls asked for."""
 
     __slots__ = ()
@@ -93,6 +93,8 @@ class Found(namedtuple("Found", "boots settings notes blind")):
     """What else was seen of the names; changes no answer."""
     blind: list[str]
     """What could not be seen, or decided, and may give another answer."""
+    unread: dict[str, Setting]
+    """What /etc/sysctl.conf has, by name, where systemd does not read it, as since Debian 13."""
 
 
 class _Doubts:
@@ -158,7 +160,8 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
         overrides, blind = tuned.overrides(tree, names)
         for sentence in (*_of_tuned(overrides, settings, procfs), *blind):
             doubts.add(sentence)
-        return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)))
+        unread = {setting.name: setting for setting in _unread(tree, tool, files, names)} if not masked else {}
+        return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)), unread)
 
 
 def _masked(tree: host_root.Root, procfs: str) -> str:
@@ -298,10 +301,8 @@ def _of_ufw(tree: host_root.Root, names: tuple[str, ...], notes: list[str]) -> d
 def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> Iterator[str]:
     """Sentences on settings in files that a boot does not read, though one may think so."""
     places = [(path, "is empty after a reboot", VOLATILE) for path in _conf(tree, VOLATILE, tool)]
-    if tool == SYSTEMD:
-        read = set(filter(None, (_leads_to(tree, path) for path in files)))
-        if _leads_to(tree, CONF) not in read:
-            places.append((CONF, "is not read by systemd", "that file"))
+    if _skips_conf(tree, tool, files):
+        places.append((CONF, "is not read by systemd", "that file"))
     if tool == BUSYBOX:
         folder = "/usr/local/lib/sysctl.d"
         places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
@@ -313,6 +314,19 @@ def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple
             continue
         for setting in settings:
             yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
+
+
+def _skips_conf(tree: host_root.Root, tool: str, files: list[str]) -> bool:
+    """Whether systemd reads no link to /etc/sysctl.conf, and so not that."""
+    return tool == SYSTEMD and _leads_to(tree, CONF) not in set(filter(None, (_leads_to(tree, path) for path in files)))
+
+
+def _unread(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> list[Setting]:
+    """What that sets nevertheless."""
+    try:
+        return _settings(tree, tool, CONF, names) if _skips_conf(tree, tool, files) else []
+    except OSError:
+        return []
 
 
 def _settings(tree: host_root.Root, tool: str, path: str, names: tuple[str, ...]) -> list[Setting]:

@@ -76,6 +76,8 @@ class Limits(plugin.Host):
         self.ranges = (arguments.warning or nagiosplugin.Range("50:"), arguments.critical or nagiosplugin.Range("10:"))
         self.findings: dict[str, tuple[ServiceState, str]] = {}
         self.steps: dict[str, str] = {}
+        self.unread: dict[str, Setting] = {}
+        """What stands in a file that a reboot does not read."""
 
     def read(self) -> None:
         """Read everything and judge it."""
@@ -95,7 +97,7 @@ class Limits(plugin.Host):
         self.buffers = [pair for pair in map(self.read_buffers, ("tcp_rmem", "tcp_wmem")) if pair]
         self.review = Review(
             limit, levels, tcp_mem.page_size(), defaults, peak, settings, self.ranges, self.buffers,
-            not self.arguments.no_memory,
+            not self.arguments.no_memory, self.unread,
         )  # fmt: skip
         found = findings(self.review, not self.doubt, self.live_tuner())
         self.findings = {name: (STATES[how], text) for name, (how, text) in found.items()}
@@ -160,6 +162,7 @@ class Limits(plugin.Host):
             self.unseen.append(Blind(f"what a reboot sets cannot be seen: {reason.reason}", remedy=remedy))
             return None
         self.notes += found.notes
+        self.unread = found.unread
         if found.blind:
             first, *more = found.blind
             self.doubt = first

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tcp_headroom.boot.sysctl_rules import Setting
 
 
-class Drift(namedtuple("Drift", "name running boot setting refused")):
+class Drift(namedtuple("Drift", "name running boot setting refused unread", defaults=[False])):
     """A setting that a reboot would change."""
 
     __slots__ = ()
@@ -31,6 +31,8 @@ class Drift(namedtuple("Drift", "name running boot setting refused")):
     """The line that says so, or says what the kernel refuses; None where there is none."""
     refused: bool
     """Whether there is a line, but the kernel takes nothing from it."""
+    unread: bool
+    """Whether ``setting`` is what runs, but stands in a file that no boot reads."""
 
 
 def numbers(text: str, count: int, bits: int = 64) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ def drifted(one: drift.Drift, verb: str) -> str:
     """What a line in a file would change."""
     assert one.setting
     line = where(one.setting)
-    why = f"the kernel refuses {line}" if one.refused else line
+    why = f"the kernel refuses {line}" if one.refused else f"no boot reads {line}" if one.unread else line
     return f"a reboot {verb} {short(one.name)}: {listed(one.running)} to {listed(one.boot)} ({why})"
 
 

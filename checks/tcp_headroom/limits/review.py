@@ -75,6 +75,7 @@ class Review:
         ranges: tuple[nagiosplugin.Range, nagiosplugin.Range],
         buffers: Iterable[tuple[str, tuple[int, ...]]] = (),
         with_memory: bool = True,
+        unread: dict[str, Setting] | None = None,
     ) -> None:
         self.limit = limit
         self.levels = levels
@@ -84,6 +85,8 @@ class Review:
         self.peak = peak
         self.settings = settings
         """What a reboot sets, by name; None if that is not known."""
+        self.unread = unread or {}
+        """What stands by name in a file that a reboot does not read."""
         self.warning, self.critical = ranges
         self.buffers = (*BUFFERS, *buffers)
         """What tcp_rmem and tcp_wmem usually are, and what they are here: name and bytes."""
@@ -345,12 +348,13 @@ class Review:
     def kept(self, name: str) -> bool:
         """Whether a line in a file already has what ``advice`` says."""
         one = self._drift(name)
-        return one is not None and one.setting is not None and not one.refused and one.boot == self.advice.get(name)
+        line = one is not None and one.setting is not None and not (one.refused or one.unread)
+        return line and one is not None and one.boot == self.advice.get(name)
 
     def _kept(self, name: str, running: Sequence[int]) -> tuple[int, ...] | None:
         """What a reboot sets where there is a line for it, if that is sound and no less than what runs."""
         one = self._drift(name)
-        if one is None or one.setting is None:
+        if one is None or one.setting is None or one.unread:
             return None
         enough = one.boot[-1] >= running[-1] or (name == MEM and self.too_high)
         return one.boot if enough and self.sound(name, one.boot) else None
@@ -360,7 +364,12 @@ class Review:
         if running is None or self.settings is None:
             return None
         setting, bits = self.settings.get(name), self.defaults.memory.bits
-        return drift.of(name, running, setting, self._left(name), self._around(name), bits)
+        found = drift.of(name, running, setting, self._left(name), self._around(name), bits)
+        unread = self.unread.get(name)
+        if found and not setting and unread and drift.numbers(unread.value, len(running), bits) == tuple(running):
+            # Somebody believes that it is kept.
+            return found._replace(setting=unread, unread=True)
+        return found
 
     def _around(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """The least and the most that ``_left`` may be; None where it is exact, or what runs is not among them."""

@@ -58,6 +58,8 @@ class Reading:
         """Whether the oldest line that is connected is the kernel's first of a boot."""
         self.forbidden = False
         """Whether the next older part is there, but not for this user."""
+        self.undated = False
+        """Whether nobody knows in which time zone its stamps are."""
         self.searched = 0
         self.notes: list[str] = []
 
@@ -109,7 +111,8 @@ def concluded(path: str, status: os.stat_result | None, local: bool, silence: fl
     if until is None or until < window.now - proof.FRESH:
         lacks.append(_quiet(shown, local, until, reading.wanted.name))
     spans = []
-    if not (since is None or until is None) and (reading.sighted or state.sight) and since <= until:
+    seen = (reading.sighted or state.sight) and not reading.undated
+    if not (since is None or until is None) and seen and since <= until:
         spans = [(since, until)]
     others = sorted(name for name in state.hosts if name != reading.wanted.name)
     notes = list(reading.notes)

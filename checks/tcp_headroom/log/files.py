@@ -14,7 +14,7 @@ import time
 
 from tcp_headroom import wording
 from tcp_headroom.blind import Blind
-from tcp_headroom.log import block_reader, formats, losses, rotation, samples, scan, stamps
+from tcp_headroom.log import block_reader, formats, losses, rotation, samples, scan, zones
 from tcp_headroom.log.block_reader import Block
 from tcp_headroom.log.file_proof import SEARCHED, Reading, concluded
 from tcp_headroom.log.samples import Wanted
@@ -37,10 +37,6 @@ PROBE = 256 << 10
 """How far before a place of old stamps others must be old, too: longer than what one boot writes."""
 ATTEMPTS = 3
 """How often the rotated files are read while each reading finds that they were renamed meanwhile."""
-QUARTER = 900
-"""Time zones differ by multiples of so many seconds."""
-ZONES = 14 * 3600
-"""The most by which a zone differs from UTC, in seconds."""
 SHORTEST = 22 * 3600
 """No part that is rotated by the day has less time in it, in seconds; a day has 23 hours when the clocks change."""
 
@@ -259,7 +255,7 @@ def _begins(first: Block, zero: float, reading: Reading) -> None:
 def _pace(lines: list[formats.Line], wanted: Wanted) -> float | None:
     """The longest time between these lines; None for too few to tell, the burst of a boot and the kernel's alone."""
     times = samples.trusted(lines, wanted)
-    if len(times) < 3 or max(times) - min(times) < QUARTER or not any(line.other for line in lines):
+    if len(times) < 3 or max(times) - min(times) < zones.QUARTER or not any(line.other for line in lines):
         return None
     return max(abs(second - first) for first, second in zip(times, times[1:]))
 
@@ -271,7 +267,7 @@ def _skipped(newest: float, pace: float | None, reading: Reading) -> bool:
     not rotated, so only one that is never quiet for so long has lost it.
     """
     pace = reading.pace or pace
-    if reading.due is None or reading.since is None or reading.since < reading.due - ZONES or pace is None:
+    if reading.due is None or reading.since is None or reading.since < reading.due - zones.ZONES or pace is None:
         return False
     return reading.since - newest > max(2 * pace, SHORTEST)
 
@@ -282,42 +278,31 @@ def _zero(block: Block, written: float, reading: Reading, current: bool) -> floa
     In the current file the newest stamp against the file's own time shows the zone of its writer, too.
     """
     lines = samples.samples(block.data, len(block.data), -1, reading.wanted, 0.0, samples.NEIGHBOURS)
-    uptime = next((line.uptime for line in lines if line.when is not None), None)
-    if uptime is not None:
-        return written - uptime
+    uptimes = [line.uptime for line in lines if line.uptime is not None]
+    # A single one among dates is a line of another kind.
+    if 2 * len(uptimes) > len(lines):
+        return written - uptimes[0]
     if current and lines:
-        _find_zone(lines, written, reading)
+        _find_zone([line for line in lines if line.uptime is None], written, reading)
     return reading.clock.of_uptime(0)
 
 
 def _find_zone(lines: list[formats.Line], written: float, reading: Reading) -> None:
-    """Note by how much the stamps of the last lines miss the file's own time, and whose have to be shifted.
-
-    It is those of all, as one daemon stamps what it writes; but not where hosts of several zones stamp for themselves,
-    which shows in others that are in this zone.
-    """
-    times = [line.when for line in lines[:3] if line.when is not None and not line.zoned]
-    if not times or max(times) < stamps.EPOCH:
+    """Note by how much the stamps of the last lines miss the file's own time, and whose have to be shifted."""
+    shift = zones.shift(lines, written)
+    if not shift:
         return
-    late = written - max(times)
-    shift = round(late / QUARTER) * QUARTER
-    if not shift or abs(shift) > ZONES or abs(late - shift) > 3:
-        return
-    unzoned = [(line.host, line.when) for line in lines if line.when is not None and not line.zoned]
-    newest: dict[str | None, float] = {}
-    for host, when in unzoned:
-        newest[host] = max(when, newest.get(host, when))
-    # Shifted they would be in the future, or they are not there unshifted, as the others' are.
-    here = {host for host, when in newest.items() if (when + shift > written + 3 if shift > 0 else when <= written + 3)}
+    here = zones.here(lines, shift)
     if shift < 0 or here or shift == time.localtime(written).tm_gmtoff:
         reading.wanted.shift = float(shift)
-        reading.wanted.shifted = set(newest) - here if here else None
+        reading.wanted.shifted = {line.host for line in lines} - here if here else None
         minutes = abs(shift) // 60
         side = "behind" if shift > 0 else "ahead of"
         reading.notes.append(
             f"its stamps are {minutes} min {side} the file's own time, so of another time zone: shifted"
         )
     else:
+        reading.undated = True
         reading.scan.doubts.append(
             f"its newest stamp is {shift // 60} min older than the file: its writer may live in another time zone"
         )
@@ -351,9 +336,8 @@ def _read_parts(parts: list[Part], seen: set[tuple[int, int]], reading: Reading)
             reading.broken = Blind(f"a rotated part before {wording.path(part.path)} is missing")
         reading.due = part.due
         packed = ending in block_reader.COMPRESSED
-        if part.written < reading.limit and (
-            reading.broken or (reading.since is not None and reading.since < reading.limit)
-        ):
+        # Behind a hole its own lines tell how old it is.
+        if part.written < reading.limit and reading.since is not None and reading.since < reading.limit:
             reading.reached = True
         if reading.done:
             return

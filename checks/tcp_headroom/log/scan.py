@@ -15,7 +15,7 @@ import re
 from tcp_headroom import namedtuple, wording
 from tcp_headroom.log import formats, messages, stamps
 from tcp_headroom.log.block_reader import LONGEST
-from tcp_headroom.log.samples import DISORDER, SAMPLES, Wanted, end_of, lines, named, samples, trusted
+from tcp_headroom.log.samples import ALONE, DISORDER, SAMPLES, Wanted, end_of, lines, named, samples, trusted
 from tcp_headroom.log.views import classify
 
 TYPE_CHECKING = False
@@ -242,6 +242,10 @@ def _in_order(line: Line, data: bytes, start: int, end: int, zero: float, wanted
     if when >= wanted.window.start:
         return when
     before = samples(data, start, -1, wanted, zero)
+    if not before:
+        # The first line of a file, whose stamp may look like last year's because it is ahead.
+        following = trusted(samples(data, end + 1, 1, wanted, zero, 1), wanted)
+        return following[0] if following and following[0] - when > ALONE else when
     for near in (before[:1], [one for one in before if one.host != line.host][:1]):
         late = DISORDER if near and near[0].host == line.host else LATE
         times = trusted(near, wanted)
@@ -260,11 +264,14 @@ def _doubt(
     if not messages.quoted(text):
         return
     when = line.when
-    if when is None:
+    if when is None or line.uptime is not None:
         # It is no younger than what follows, and no older than what stands before, whatever the file's own time is.
-        after = trusted(samples(block.data, end + 1, 1, wanted, zero), wanted)
-        earlier = trusted(samples(block.data, block.data.rfind(b"\n", 0, end) + 1, -1, wanted, zero), wanted)
-        when = after[0] if after else scan.after if scan.after is not None else max([written, *earlier])
+        behind = samples(block.data, end + 1, 1, wanted, zero)
+        ahead = samples(block.data, block.data.rfind(b"\n", 0, end) + 1, -1, wanted, zero)
+        # A single uptime among dates is dated by nothing else.
+        if when is None or any(near.uptime is None for near in (*behind, *ahead)):
+            after, earlier = trusted(behind, wanted), trusted(ahead, wanted)
+            when = after[0] if after else scan.after if scan.after is not None else max([written, *earlier])
     if when < wanted.window.start:
         return
     before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]

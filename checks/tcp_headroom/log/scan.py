@@ -227,7 +227,10 @@ def _dated(
     before, after = (trusted(side, wanted) for side in sides)
     # It is no older than what stands before it; what follows with an older stamp is astray itself.
     floor = max(before, default=0.0)
-    when = next((time for time in after if time >= floor - DISORDER), floor or None)
+    when = next((time for time in after if time >= floor - DISORDER), None)
+    if when is None and floor:
+        # With nothing behind it, it is as old as what was read before or, at the end of a log, as the file.
+        when = max(floor, min(wanted.window.now, written if scan.after is None else scan.after))
     if when is None and line.when > wanted.window.now:
         _add(scan, f"a message about socket memory is stamped in the future: {wording.clean(line.digits, 40)}")
     return when if when is not None or line.when > wanted.window.now else line.when, line.digits
@@ -271,7 +274,8 @@ def _doubt(
         # A single uptime among dates is dated by nothing else.
         if when is None or any(near.uptime is None for near in (*behind, *ahead)):
             after, earlier = trusted(behind, wanted), trusted(ahead, wanted)
-            when = after[0] if after else scan.after if scan.after is not None else max([written, *earlier])
+            behind_it = after[0] if after else scan.after if scan.after is not None else written
+            when = max([behind_it, *earlier[:1]])
     if when < wanted.window.start:
         return
     before = re.split("M?TCP: |Out of socket|Orphaned socket|Fatal resource", text)[0]

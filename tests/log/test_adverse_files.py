@@ -328,6 +328,11 @@ class TestDamage:
         assert "a text about socket memory stands there in a form that is not known" in output.text
         assert "Next: look at that line in the log" in output.text
 
+    def test_glued_before_a_priority(self, place: Place) -> None:
+        torn = f"<78>1 {iso(1000)} web1<6>1 {iso(900)} web1 kernel - - - {ORPHAN}"
+        lines = [f"<6>1 {iso(ago)} web1 kernel - - - usb 1-1: new device" for ago in (9000, 5)]
+        assert place.check("--file", place.write("syslog", lines[0], torn, lines[1])).code == UNKNOWN
+
     def test_quoted(self, place: Place) -> None:
         """A program that quotes a line of the kernel, of this log or of another, says nothing of its own."""
         hit = kernel(600, MEMORY)

@@ -76,7 +76,7 @@ def _compiled() -> re.Pattern[bytes]:
 @functools.lru_cache(maxsize=None)
 def _glued() -> re.Pattern[bytes]:
     return re.compile(
-        rb"[^\s\"'(\[<{=|>](?=(?:"
+        rb"[^\s\"'(\[<{=|>](?=(?:<[0-9]{1,3}>(?:1 )?)?(?:"
         + _MONTH
         + rb") [ 0-9][0-9] "
         + _CLOCK

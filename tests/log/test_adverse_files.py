@@ -329,7 +329,7 @@ class TestDamage:
         assert "Next: look at that line in the log" in output.text
 
     def test_glued_before_a_priority(self, place: Place) -> None:
-        torn = f"<78>1 {iso(1000)} web1<6>1 {iso(900)} web1 kernel - - - {ORPHAN}"
+        torn = f"<78>1 {iso(5000)} web1<6>1 {iso(900)} web1 kernel - - - {ORPHAN}"
         lines = [f"<6>1 {iso(ago)} web1 kernel - - - usb 1-1: new device" for ago in (9000, 5)]
         assert place.check("--file", place.write("syslog", lines[0], torn, lines[1])).code == UNKNOWN
 

@@ -159,8 +159,9 @@ def found(block: Block, written: float, zeros: list[tuple[int, float]], wanted: 
             continue
         known = None if said.message is None else classify(said.message)
         formless = (said.message is None and not said.other) or _behind_a_prefix(said)
-        if formless or (not known and _torn(raw, wanted, zero)):
-            _doubt(raw, line, block, end, written, zero, wanted, scan)
+        torn = None if formless or known else _torn(raw, wanted, zero)
+        if formless or torn:
+            _doubt(raw, torn or line, block, end, written, zero, wanted, scan)
         if not known:
             continue
         accepted = wanted.accepts(line.host)
@@ -192,8 +193,8 @@ def _behind_a_prefix(line: Line) -> bool:
     return bool(prefix) and classify((line.message or "")[prefix.end() if prefix else 0 :]) is not None
 
 
-def _torn(raw: bytes, wanted: Wanted, zero: float) -> bool:
-    """Whether the kernel's text stands behind what is left of a line that was torn, with no end of line between.
+def _torn(raw: bytes, wanted: Wanted, zero: float) -> Line | None:
+    """The kernel's line that stands behind what is left of one that was torn, with no end of line between; None for none.
 
     Forged it would look the same, so it is a doubt and no hit; what quotes a log line puts a gap or a mark before it,
     or quotes one that is older than the window.
@@ -201,8 +202,8 @@ def _torn(raw: bytes, wanted: Wanted, zero: float) -> bool:
     place = stamps.inside(raw)
     line = wanted.parse(raw[place:], zero) if place else formats.NOTHING
     if line.message is None or classify(line.message) is None:
-        return False
-    return line.when is None or line.when >= wanted.window.start
+        return None
+    return line if line.when is None or line.when >= wanted.window.start else None
 
 
 def _dated(

@@ -76,13 +76,13 @@ def _compiled() -> re.Pattern[bytes]:
 @functools.lru_cache(maxsize=None)
 def _glued() -> re.Pattern[bytes]:
     return re.compile(
-        rb"[^\s\"'(\[<{=|>](?=(?:<[0-9]{1,3}>(?:1 )?)?(?:"
+        rb"[^\s\"'(\[<{=|>](?=(?:<[0-9]{1,3}>(?:1 )?)?(?:(?:"
         + _MONTH
         + rb") [ 0-9][0-9] "
         + _CLOCK
         + rb"|20[0-9]{2}-[01][0-9]-[0-3][0-9][T ]"
         + _CLOCK
-        + rb")"
+        + rb"))"
     )
 
 

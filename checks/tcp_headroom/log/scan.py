@@ -248,8 +248,8 @@ def _in_order(line: Line, data: bytes, start: int, end: int, zero: float, wanted
     before = samples(data, start, -1, wanted, zero)
     if not before:
         # The first line of a file, whose stamp may look like last year's because it is ahead.
-        following = trusted(samples(data, end + 1, 1, wanted, zero, 1), wanted)
-        return following[0] if following and following[0] - when > ALONE else when
+        following = max(trusted(samples(data, end + 1, 1, wanted, zero), wanted), default=when)
+        return following if following - when > ALONE else when
     for near in (before[:1], [one for one in before if one.host != line.host][:1]):
         late = DISORDER if near and near[0].host == line.host else LATE
         times = trusted(near, wanted)

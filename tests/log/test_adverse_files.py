@@ -582,6 +582,7 @@ class TestSharedLog:
         f"{bsd(600)} web2 6.1.0-40,6,416,5678901,-;{MEMORY}",
         f"{bsd(600)} [ 1234.567890] Out of socket memory",
         f"{bsd(600)} web2 [kern.info] kernel: {MEMORY}",
+        f"{bsd(600)} web2 user.info kernel: {MEMORY}",
         f"{bsd(600)} U7LT,788a20aabbcc,v4.3.20: kernel: [ 1234.567890] {MEMORY}",
     ])  # fmt: skip
     def test_shape_that_is_no_program(self, place: Place, line: str) -> None:

@@ -163,8 +163,10 @@ def parse(line: bytes, now: float, uptime_zero: float) -> Line:
     for form in FORMS:
         speaker = _compiled(form.pattern).match(line, stamp.end) if stamp.kind in form.stamps else None
         if speaker:
-            if speaker.groupdict().get("facility") not in (None, b"kern"):
-                return silent._replace(other=True)
+            said = speaker.groupdict()
+            if said.get("facility") not in (None, b"kern"):
+                # klogd of busybox before 1.17 has no facility of its own, so nobody knows whose that is.
+                return silent._replace(other=(said["facility"], said["level"]) != (b"user", b"info"))
             return _said(silent, speaker)
     found = [form for form in OTHERS if stamp.kind in form.stamps and _compiled(form.pattern).match(line, stamp.end)]
     other = bool(found) and not re.match(_LIKE_THE_KERNEL, line[stamp.end :])

@@ -7,8 +7,8 @@ own default is what is left (``kernel_defaults``).
 from __future__ import annotations
 
 import re
-from collections import namedtuple
 
+from tcp_headroom import namedtuple
 from tcp_headroom.limits import tcp_mem
 
 TYPE_CHECKING = False

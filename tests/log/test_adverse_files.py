@@ -487,6 +487,11 @@ class TestLoss:
         assert place.check("--file", log, "--lookback", "20m").code == OK
         assert place.check("--file", place.write("messages", START, kernel(900, ORPHAN), lost, END)).code == WARNING
 
+    def test_behind_a_torn_line(self, place: Place) -> None:
+        torn = f"{bsd(1900)} web1 kern".encode() + bytes(700)
+        lost = f"{bsd(1800)} web1 systemd-journald[312]: Missed 3 kernel messages"
+        assert place.check("--file", place.write("messages", START, torn + lost.encode() + b"\n", END)).code == UNKNOWN
+
     def test_still_dropping(self, place: Place) -> None:
         begun = f"{bsd(300)} web1 rsyslogd: imjournal from <web1:app>: begin to drop messages due to rate-limiting"
         output = place.check("--file", place.write("messages", START, begun, END))

@@ -62,7 +62,9 @@ def _newest(block: Block, needle: bytes, wanted: Wanted, zero: float) -> Loss | 
             return None
         end = data.rfind(b"\n", 0, place) + 1
         stop = end_of(data, place)
-        text = data[end : min(stop, end + LONGEST)]
+        # Behind NULs, what a power cut left of a line, another begins.
+        begin = max(end, data.rfind(b"\0", end, place) + 1)
+        text = data[begin : min(stop, begin + LONGEST)]
         if wanted.name.lower().encode("utf-8", "replace") not in text.lower():
             continue
         attempts -= 1

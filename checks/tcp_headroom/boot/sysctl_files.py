@@ -124,6 +124,7 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
         notes: list[str] = []
         rules = Rules(tool, names)
         masked = _masked(tree, procfs) if tool == SYSTEMD else ""
+        unread: list[Setting] = []
         if masked:
             notes.append(
                 f"{masked}, so no file is applied at boot; a line in a file has no effect before that is undone"
@@ -132,7 +133,11 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
             files = _files(tree, tool, doubts)
             _feed(tree, rules, files, doubts)
             notes += rules.notes
-            notes += _passed_over(tree, tool, files, names)
+            notes += _passed_over(tree, tool, names)
+            unread = _unread(tree, tool, files, names)
+            notes += (
+                f"{one.path} line {one.line} sets {one.name}, but that file is not read by systemd" for one in unread
+            )
         settings = rules.answer()
         release = osrelease.read(procfs)
         old = bool(release and release < kernel_arguments.SINCE)
@@ -160,8 +165,7 @@ def read(root: str = "/", procfs: str = "/proc", names: Iterable[str] = NAMES, r
         overrides, blind = tuned.overrides(tree, names)
         for sentence in (*_of_tuned(overrides, settings, procfs), *blind):
             doubts.add(sentence)
-        unread = {setting.name: setting for setting in _unread(tree, tool, files, names)} if not masked else {}
-        return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)), unread)
+        return Found(tool, settings, _few(notes), _few(doubts.unsettled(rules)), {one.name: one for one in unread})
 
 
 def _masked(tree: host_root.Root, procfs: str) -> str:
@@ -298,11 +302,9 @@ def _of_ufw(tree: host_root.Root, names: tuple[str, ...], notes: list[str]) -> d
     return {}
 
 
-def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> Iterator[str]:
-    """Sentences on settings in files that a boot does not read, though one may think so."""
+def _passed_over(tree: host_root.Root, tool: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Sentences on settings in folders that a boot does not read, though one may think so."""
     places = [(path, "is empty after a reboot", VOLATILE) for path in _conf(tree, VOLATILE, tool)]
-    if _skips_conf(tree, tool, files):
-        places.append((CONF, "is not read by systemd", "that file"))
     if tool == BUSYBOX:
         folder = "/usr/local/lib/sysctl.d"
         places += [(path, "is not read at boot", "that directory") for path in _conf(tree, folder, tool)]
@@ -316,15 +318,12 @@ def _passed_over(tree: host_root.Root, tool: str, files: list[str], names: tuple
             yield f"{setting.path} line {setting.line} sets {setting.name}, but {what} {why}"
 
 
-def _skips_conf(tree: host_root.Root, tool: str, files: list[str]) -> bool:
-    """Whether systemd reads no link to /etc/sysctl.conf, and so not that."""
-    return tool == SYSTEMD and _leads_to(tree, CONF) not in set(filter(None, (_leads_to(tree, path) for path in files)))
-
-
 def _unread(tree: host_root.Root, tool: str, files: list[str], names: tuple[str, ...]) -> list[Setting]:
-    """What that sets nevertheless."""
+    """What /etc/sysctl.conf sets where systemd reads no link to it, and so not that."""
+    if tool != SYSTEMD or _leads_to(tree, CONF) in {_leads_to(tree, path) for path in files} - {None}:
+        return []
     try:
-        return _settings(tree, tool, CONF, names) if _skips_conf(tree, tool, files) else []
+        return _settings(tree, tool, CONF, names)
     except OSError:
         return []
 

@@ -91,7 +91,7 @@ def _when(match: re.Match[bytes], text: bytes, data: bytes, stop: int, wanted: W
     if match["net"]:
         # Of what comes from other hosts, and says so where it is stored.
         of = match["of"]
-        concerned = wanted.booted is None and (of is None or wanted.accepts(of.decode("utf-8", "replace")))
+        concerned = not wanted.local and (of is None or wanted.accepts(of.decode("utf-8", "replace")))
     else:
         concerned = wanted.accepts(line.host)
     return line.when if concerned else None

@@ -50,6 +50,11 @@ class Wanted:
         self.shifted: set[str | None] | None = None
         """The hosts for whose stamps that is; None for all."""
 
+    @property
+    def local(self) -> bool:
+        """Whether the log is this host's own: only then its boot matters."""
+        return self.booted is not None
+
     def parse(self, line: bytes, zero: float) -> Line:
         made = formats.parse(line, self.window.now, zero)
         if not self.shift or made.when is None or made.zoned:

@@ -81,8 +81,8 @@ def large(folder: pathlib.Path, runs: int) -> None:
     big = write(folder / "kern.log", minutes, 1024)
     commands = [
         Command("library", LIBRARY),
-        Command("1 MiB", small, "at least"),
-        Command("1 GiB", big, "at least"),
+        Command("1 MiB", small, "messages in the last"),
+        Command("1 GiB", big, "messages in the last"),
         *peers(folder, folder / "kern.log", whole=False),
     ]
     costs = measure.table("kern.log of 1 GiB, the last 1 MiB within the window", commands, runs, "library", "1 MiB")
@@ -98,7 +98,7 @@ def full(folder: pathlib.Path, runs: int) -> None:
     commands = [
         Command("library", LIBRARY),
         Command("loop", [sys.executable, "-I", "-c", loop], "600"),
-        Command("check", check, "at least"),
+        Command("check", check, "messages in the last"),
         *peers(folder, log, whole=True),
     ]
     title = "1 000 000 lines, all within the window (loop: in on each line)"

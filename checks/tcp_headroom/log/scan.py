@@ -245,12 +245,15 @@ def _in_order(line: Line, data: bytes, start: int, end: int, zero: float, wanted
     when = line.when or 0.0
     if when >= wanted.window.start:
         return when
-    before = samples(data, start, -1, wanted, zero)
+    before = samples(data, start, -1, wanted, zero, 1)
     if not before:
         # The first line of a file, whose stamp may look like last year's because it is ahead.
         following = max(trusted(samples(data, end + 1, 1, wanted, zero), wanted), default=when)
         return following if following - when > ALONE else when
-    for near in (before[:1], [one for one in before if one.host != line.host][:1]):
+    # What names its host is not parsed: most logs are of one.
+    own = (line.host or "").encode("utf-8", "replace")
+    others = (wanted.parse(text, zero) for text in lines(data, start, -1, SAMPLES) if own not in text)
+    for near in (before, [one for one in others if one.when is not None][:1]):
         late = DISORDER if near and near[0].host == line.host else LATE
         times = trusted(near, wanted)
         if times and times[0] > when + late:
